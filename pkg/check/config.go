@@ -1,0 +1,56 @@
+package check
+
+import "time"
+
+// Config says how one check is made and judged.
+type Config struct {
+	Spec         Spec
+	Interval     time.Duration // between the starts of two probes, 10ms or more
+	Timeout      time.Duration // of one probe, at most Interval
+	FastInterval time.Duration // instead of Interval while rising or falling; 0 = Interval
+	Rise         int           // good results in a row that make it up, 1 or more
+	Fall         int           // bad results in a row that make it down, 1 or more
+	InitOK       bool          // health before the first change: up instead of down
+	Weight       Weight        // for those who track it without a weight of their own
+}
+
+// Weight is what a failing check does to a VIP that tracks it.
+type Weight struct {
+	Fault bool // not eligible while it fails
+	// Delta, when Fault is false, changes the priority by its value: a negative
+	// one while the check fails, a positive one while it passes. -253 to 253.
+	Delta int
+}
+
+// Spec is what a probe does: one struct per type of check.
+type Spec interface {
+	// Type is the word in the configuration: exec, tcp, file.
+	Type() string
+}
+
+// Exec runs a program; exit code 0 is good.
+type Exec struct {
+	Command []string // argv, no shell
+	User    string   // runs as this user, "" = the configured script user
+}
+
+// TCP connects to an address.
+type TCP struct {
+	Address string // host:port
+	Source  string // local address, "" = any
+}
+
+// File looks at a file.
+type File struct {
+	Path   string
+	Absent bool // good while the file does not exist, instead of while it does
+}
+
+// Type implements Spec.
+func (Exec) Type() string { return "exec" }
+
+// Type implements Spec.
+func (TCP) Type() string { return "tcp" }
+
+// Type implements Spec.
+func (File) Type() string { return "file" }

@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// Action is something to do. Actions are absolute and safe to repeat: "present",
+// not "toggle". Whoever carries one out never blocks the loop; where the engine
+// must know the result, it comes back as an [Event]. The set is sealed.
+//
+//sumtype:decl
+type Action interface{ action() }
+
+type (
+	// SendAdvert sends one advert now, to the unicast peers or, when there are
+	// none, to the multicast group.
+	SendAdvert struct {
+		VIP       string
+		Interface string
+		VMAC      bool // leave from the virtual MAC
+		Source    netip.Addr
+		Peers     []netip.Addr
+		Advert    vrrp.Advert
+		Checksum  vrrp.Checksum
+	}
+
+	// SetAddresses makes the kernel have, or not have, the addresses and routes
+	// of a VIP. The newest one for a VIP replaces older ones not yet carried out.
+	// Present = false also ends announcements that are still to be sent.
+	// Answered with [AddressesApplied].
+	SetAddresses struct {
+		VIP       string
+		Interface string
+		VMAC      bool
+		VRID      uint8
+		Addresses []netip.Prefix
+		Routes    []Route
+		Present   bool
+		Seq       uint64
+	}
+
+	// Announce sends one burst of gratuitous ARP requests and unsolicited
+	// neighbour advertisements for the addresses.
+	Announce struct {
+		VIP       string
+		Interface string
+		VMAC      bool
+		VRID      uint8
+		Addresses []netip.Addr
+		Repeat    int
+		Interval  time.Duration
+		Cause     string // takeover, contest, link, refresh: label of vipd_garp_sent_total
+	}
+
+	// RunCheck runs one probe of a check. Answered with [CheckDone]; there is
+	// never a second one for the same check before that.
+	RunCheck struct{ Check string }
+
+	// Report is something that an operator may want to know later.
+	Report struct{ Record Record }
+
+	// Answer ends an operator's command.
+	Answer struct {
+		ID      uint64
+		Refused bool   // not done, for safety or because it makes no sense
+		Text    string // what was done, or why not and what to do
+	}
+)
+
+func (SendAdvert) action()   {}
+func (SetAddresses) action() {}
+func (Announce) action()     {}
+func (RunCheck) action()     {}
+func (Report) action()       {}
+func (Answer) action()       {}
+
+// Record is one entry of the history. Cause is the Seq of the record that led
+// to it, 0 when there is none, so that a chain can be followed back.
+type Record struct {
+	Seq      uint64     `json:"seq"`
+	Time     time.Time  `json:"time"`
+	Type     RecordType `json:"type"`
+	Name     string     `json:"name,omitempty"` // of the VIP, check or interface
+	From     string     `json:"from,omitempty"`
+	To       string     `json:"to,omitempty"`
+	Reason   string     `json:"reason,omitempty"` // one word of a fixed set: no-response, priority, preempted …
+	Text     string     `json:"text"`             // the sentence for a human
+	Cause    uint64     `json:"cause,omitempty"`
+	Severity Severity   `json:"severity"`
+}
+
+// RecordType groups records for filters.
+type RecordType string
+
+// The types of records.
+const (
+	RecordTransition RecordType = "vrrp_transition"
+	RecordPriority   RecordType = "priority"
+	RecordCheck      RecordType = "check"
+	RecordLink       RecordType = "interface"
+	RecordAddress    RecordType = "address"         // added, removed, or not possible
+	RecordLost       RecordType = "address_removed" // removed by someone else
+	RecordConflict   RecordType = "conflict"        // another host claimed what we hold
+	RecordPeer       RecordType = "peer"            // a peer's configuration differs from ours
+	RecordDrain      RecordType = "drain"
+	RecordFailover   RecordType = "failover"
+	RecordReload     RecordType = "reload"
+	RecordStart      RecordType = "start"
+	RecordStop       RecordType = "stop"
+)
+
+// Severity orders records by how much they matter to whoever is on call.
+type Severity string
+
+// The severities.
+const (
+	Info     Severity = "info"
+	Notice   Severity = "notice"
+	Warning  Severity = "warning"
+	Critical Severity = "critical"
+)

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// Config is everything that the engine decides by. It is validated already:
+// pkg/config builds it from files, tests build it by hand.
+type Config struct {
+	Node         string                  // name of this host, as in events and status
+	StartupDelay time.Duration           // wait after the start before joining elections; 0 or more
+	VIPs         map[string]VIP          // by name
+	Groups       map[string][]string     // sync groups: name to names of VIPs, which move together or not at all
+	Checks       map[string]check.Config // by name
+}
+
+// VIP is one virtual router and the addresses that move with it.
+type VIP struct {
+	Interface     string        // where the election runs and the addresses live
+	VRID          uint8         // 1–255, unique per interface and family
+	Version       uint8         // 2 or 3
+	Priority      uint8         // 1–254; 255 = address owner
+	Interval      time.Duration // Advertisement_Interval: v3 10ms–40.95s in steps of 10ms; v2 whole seconds
+	Addresses     []netip.Prefix
+	Preempt       bool
+	PreemptDelay  time.Duration // delays fail-back only
+	UnicastPeers  []netip.Addr  // none = multicast
+	UnicastSource netip.Addr    // zero = the interface's primary address
+	VMAC          bool          // 00:00:5e:00:01:{vrid} on a macvlan
+	Checksum      vrrp.Checksum // form sent in v3 over IPv4
+	Track         map[string]check.Weight
+	TrackLinks    map[string]check.Weight
+	Routes        []Route
+	GARP          GARP
+}
+
+// Family4 reports whether the election runs over IPv4: the family of the first
+// address. Adverts list the addresses of that family only.
+func (v VIP) Family4() bool { return v.Addresses[0].Addr().Is4() }
+
+// Route is a route that is present while the VIP is held.
+type Route struct {
+	To    netip.Prefix
+	Via   netip.Addr // zero = directly on the interface
+	Table int        // 0 = main
+}
+
+// GARP is the schedule of gratuitous ARP and unsolicited NA.
+type GARP struct {
+	Repeat   int             // frames per address and burst, 1–100
+	Interval time.Duration   // between the frames of one burst, 0 or more
+	Bursts   []time.Duration // when bursts start, after the takeover and after every won contest
+	Refresh  time.Duration   // one frame per address this often while held; 0 = never
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// Event is something that happened. The set is sealed: the types below are all
+// there are, and the linter finds a switch that misses one.
+//
+//sumtype:decl
+type Event interface{ event() }
+
+type (
+	// Wake says that the time [Engine.Next] asked for has come.
+	Wake struct{}
+
+	// Stop asks for a polite end: everything held is released. The engine is
+	// finished when [Engine.Done] says so.
+	Stop struct{}
+
+	// Configure replaces the configuration. What did not change is not touched.
+	Configure struct{ Config Config }
+
+	// AdvertReceived is an advert that passed vrrp.Filter and vrrp.Parse.
+	AdvertReceived struct {
+		Interface string
+		Source    netip.Addr
+		Advert    vrrp.Advert
+		Checksum  vrrp.Checksum // form it was sent in (v3 over IPv4)
+	}
+
+	// LinkChanged is the whole state of a link after a change, or its first
+	// state. Changes may be merged; the last one always arrives.
+	LinkChanged struct{ Link Link }
+
+	// AddressesApplied answers a [SetAddresses]. Err is the cause in words, ""
+	// when the kernel now is as was wanted.
+	AddressesApplied struct {
+		VIP  string
+		Seq  uint64 // of the SetAddresses
+		Err  string
+		Took time.Duration
+	}
+
+	// CheckDone answers a [RunCheck].
+	CheckDone struct {
+		Check  string
+		OK     bool
+		Detail string // one line for a human: "exit 1: backend 3 of 5"
+		Took   time.Duration
+	}
+
+	// SendFailed says that adverts of a VIP did not leave the host.
+	SendFailed struct {
+		VIP string
+		Err string
+	}
+
+	// Drain takes VIPs (all when Names is empty) out of service until Undrain,
+	// or for the time For when it is not 0. It is answered with an [Answer].
+	Drain struct {
+		ID     uint64
+		Names  []string
+		Actor  string // who asked, for the record: "anna (uid 1004)"
+		Reason string
+		For    time.Duration
+	}
+
+	// Undrain puts VIPs (all when Names is empty) back into service. Answered.
+	Undrain struct {
+		ID    uint64
+		Names []string
+		Actor string
+	}
+
+	// Failover gives one held VIP (and its sync group) to a peer. Answered when a
+	// peer has it, or when nobody took it.
+	Failover struct {
+		ID    uint64
+		Name  string
+		Actor string
+	}
+)
+
+// Link is a network interface as the kernel has it.
+type Link struct {
+	Name      string
+	Present   bool
+	Up        bool           // administratively up, with carrier
+	MAC       string         // "02:00:00:00:00:01"
+	Addresses []netip.Prefix // every address that is ready to use, in the kernel's order
+}
+
+func (Wake) event()             {}
+func (Stop) event()             {}
+func (Configure) event()        {}
+func (AdvertReceived) event()   {}
+func (LinkChanged) event()      {}
+func (AddressesApplied) event() {}
+func (CheckDone) event()        {}
+func (SendFailed) event()       {}
+func (Drain) event()            {}
+func (Undrain) event()          {}
+func (Failover) event()         {}

@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Status is a copy of what the engine knows and why. The status table, `vipd
+// why`, the JSON documents and the metrics all print these values.
+type Status struct {
+	Node    string        `json:"node"`
+	Now     time.Time     `json:"time"`
+	Started time.Time     `json:"started"`
+	Drained bool          `json:"drained"` // every VIP is drained
+	VIPs    []VIPStatus   `json:"vips"`    // sorted by name
+	Checks  []CheckStatus `json:"checks"`  // sorted by name
+	Links   []LinkStatus  `json:"interfaces"`
+}
+
+// VIPStatus tells about one VIP.
+type VIPStatus struct {
+	Name      string         `json:"name"`
+	Group     string         `json:"group,omitempty"`
+	Interface string         `json:"interface"`
+	VRID      uint8          `json:"vrid"`
+	Version   uint8          `json:"version"`
+	Family    string         `json:"family"` // of the election: ipv4, ipv6
+	Addresses []netip.Prefix `json:"addresses"`
+	Held      bool           `json:"held"` // the kernel has the addresses because we want it so
+
+	State State     `json:"state"`
+	Stage Stage     `json:"stage"` // the first stage not reached yet, or held
+	Since time.Time `json:"since"` // of the state
+	// Reason is why the state was entered, one word; Why is the line for a human.
+	Reason string `json:"reason"`
+	Why    string `json:"why"`
+
+	Priority PriorityStatus `json:"priority"`
+	Active   *ActiveStatus  `json:"active,omitempty"` // who is Active as far as we hear, absent when it is us or nobody
+	Drained  *DrainStatus   `json:"drained,omitempty"`
+	Blockers []string       `json:"blockers,omitempty"` // why it is not eligible, one line each
+
+	Interval       time.Duration `json:"advert_interval_ns"`
+	ActiveDown     time.Duration `json:"active_down_interval_ns"`
+	ActiveDownDue  time.Time     `json:"active_down_due,omitzero"`  // in Backup: when we take over unless an advert comes
+	PreemptHolding string        `json:"preempt_holding,omitempty"` // why we leave a lower-priority Active alone
+
+	AdvertsSent      uint64            `json:"adverts_sent"`
+	AdvertsReceived  uint64            `json:"adverts_received"`
+	ReleasesSent     uint64            `json:"releases_sent"`
+	ReleasesReceived uint64            `json:"releases_received"`
+	LostRestored     uint64            `json:"addresses_restored"`
+	Contests         uint64            `json:"contests_won"`
+	Transitions      map[string]uint64 `json:"transitions,omitempty"` // "BACKUP ACTIVE no-response": count
+}
+
+// State is the state of a virtual router (RFC 9568, Section 6.4), with one of
+// our own: Fault, in which a VIP is not eligible.
+type State string
+
+// The states. What keepalived calls MASTER is ACTIVE.
+const (
+	Initialize State = "INIT"
+	Fault      State = "FAULT"
+	Backup     State = "BACKUP"
+	Active     State = "ACTIVE"
+)
+
+// Stage is how far a VIP has come on its way to being held.
+type Stage string
+
+// The stages, in order. A status names the one at which the VIP waits.
+const (
+	Eligible Stage = "eligible" // waits: a check fails, the link is down, or it is drained
+	Elected  Stage = "elected"  // waits: another host is Active
+	Cleared  Stage = "cleared"  // waits: the guard has not cleared the takeover
+	Held     Stage = "held"     // waits for nothing, or for the kernel to have the address
+)
+
+// PriorityStatus explains a priority.
+type PriorityStatus struct {
+	Configured uint8          `json:"configured"`
+	Effective  uint8          `json:"effective"`
+	Terms      []PriorityTerm `json:"terms,omitempty"`
+}
+
+// PriorityTerm is one change to the configured priority.
+type PriorityTerm struct {
+	Source string `json:"source"` // check or interface
+	Name   string `json:"name"`
+	Delta  int    `json:"delta"`
+}
+
+// ActiveStatus is another host that advertises the virtual router.
+type ActiveStatus struct {
+	Address  netip.Addr    `json:"address"`
+	Priority uint8         `json:"priority"`
+	Interval time.Duration `json:"advert_interval_ns"`
+	Heard    time.Time     `json:"heard"` // last advert
+}
+
+// DrainStatus tells who drained and why.
+type DrainStatus struct {
+	Actor  string    `json:"actor"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// CheckStatus tells about one check.
+type CheckStatus struct {
+	Name        string        `json:"name"`
+	Type        string        `json:"type"`
+	State       string        `json:"state"` // up, down, unknown
+	Since       time.Time     `json:"since"`
+	Consecutive int           `json:"consecutive"` // results in a row that agree with the last one
+	Rise        int           `json:"rise"`
+	Fall        int           `json:"fall"`
+	Runs        uint64        `json:"runs"`
+	Failures    uint64        `json:"failures"`
+	LastOK      bool          `json:"last_ok"`
+	LastDetail  string        `json:"last_detail,omitempty"`
+	LastRun     time.Time     `json:"last_run,omitzero"`
+	LastTook    time.Duration `json:"last_took_ns"`
+}
+
+// LinkStatus tells about one interface that is used or tracked.
+type LinkStatus struct {
+	Name    string    `json:"name"`
+	Present bool      `json:"present"`
+	Up      bool      `json:"up"`
+	Since   time.Time `json:"since"`
+	Source4 string    `json:"source_ipv4,omitempty"` // primary address, used for adverts
+	Source6 string    `json:"source_ipv6,omitempty"`
+}

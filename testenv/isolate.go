@@ -1,0 +1,91 @@
+package testenv
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// isolated marks, in the environment, a process that Isolate has started.
+const isolated = "VIPD_TESTENV_ISOLATED"
+
+// Isolate makes sure that the calling process runs in network and mount
+// namespaces of its own, in which it is root. In the process that the user
+// started it runs the same program again inside them, passes signals on, and
+// reports done = true with the exit code to leave with. Inside, it reports
+// done = false, and the caller goes on. An ordinary user gets a user namespace
+// as well. An error says that this machine forbids namespaces, and what to do.
+func Isolate() (done bool, code int, err error) {
+	if os.Getenv(isolated) != "" {
+		return false, 0, enter()
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), isolated+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if uid := os.Geteuid(); uid != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	if err := cmd.Start(); err != nil {
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
+			return true, 1, fmt.Errorf("start in namespaces of its own: %w (run as root, or allow user namespaces: "+
+				"sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000 kernel.apparmor_restrict_unprivileged_userns=0)", err)
+		}
+		return true, 1, fmt.Errorf("start in namespaces of its own: %w", err)
+	}
+	forward := make(chan os.Signal, 4)
+	signal.Notify(forward, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for s := range forward {
+			_ = cmd.Process.Signal(s) // it may have ended just now
+		}
+	}()
+	err = cmd.Wait()
+	signal.Stop(forward)
+	close(forward)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return true, 1, fmt.Errorf("wait for the isolated process: %w", err)
+	}
+	return true, max(cmd.ProcessState.ExitCode(), 0), nil
+}
+
+// enter prepares the fresh namespaces: mounts stay private, /sys shows this
+// network namespace, and lo is up.
+func enter() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NOEXEC|unix.MS_NODEV, ""); err != nil && !errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("mount sysfs: %w", err)
+	}
+	return loopbackUp()
+}
+
+// Main is the body of a TestMain for tests that need namespaces: it runs m
+// inside an isolated process. Where namespaces are forbidden the tests fail if
+// the list in the environment variable VIPD_REQUIRE names "netns"; otherwise m
+// runs outside, where every test that calls [Require] skips and says why.
+func Main(m *testing.M) int {
+	done, code, err := Isolate()
+	if err != nil {
+		forbidden = err
+		return m.Run()
+	}
+	if done {
+		return code
+	}
+	return m.Run()
+}
