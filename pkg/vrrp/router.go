@@ -1,0 +1,378 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// State is a state of the election (RFC 9568, Section 6.4).
+type State uint8
+
+// The states of the election.
+const (
+	Initialize State = iota // takes no part
+	Backup                  // listens
+	Active                  // advertises; keepalived calls it MASTER
+)
+
+// Reason is why a router became Active or Backup, in one word.
+type Reason string
+
+// The reasons. The first three are the words of the VRRP YANG model (RFC 8347).
+const (
+	ReasonNoResponse Reason = "no-response" // the Active fell silent, or nobody ever spoke
+	ReasonPreempted  Reason = "preempted"   // a lower-priority Active is taken over from
+	ReasonPriority   Reason = "priority"    // a higher-priority Active is heard
+	ReasonAddress    Reason = "address"     // an Active of equal priority and higher address is heard
+	ReasonRelease    Reason = "release"     // the Active gave up (priority 0)
+	ReasonOwner      Reason = "owner"       // priority 255 starts as Active
+	ReasonListen     Reason = "listen"      // a start: listens first
+)
+
+// Settings are what an election is run by. They may change at any time.
+type Settings struct {
+	Version      uint8         // 2 or 3
+	Priority     uint8         // effective: 1–254, or 255 for the address owner
+	Interval     time.Duration // Advertisement_Interval
+	Preempt      bool          // Preempt_Mode; the owner always preempts
+	PreemptDelay time.Duration // how long a lower-priority Active is left alone at fail-back
+	Address      netip.Addr    // primary address of the interface: source of adverts, breaks ties
+}
+
+// Heard is the last advert of the Active that this router listens to.
+type Heard struct {
+	Source   netip.Addr
+	Priority uint8
+	Interval time.Duration
+	At       time.Time
+}
+
+// Outcome is what a call wants done. The zero value: nothing.
+type Outcome struct {
+	Advertise bool   // send an advert now
+	Became    State  // the new state, when Changed
+	Changed   bool   // the state changed
+	Reason    Reason // why, when Changed or Due
+	Contest   bool   // a lesser Active was heard while Active: announce the addresses again
+	Due       bool   // Active_Down_Timer ran out: call TakeOver when nothing else is in the way
+}
+
+// Router runs the election of one virtual router: the state machine of RFC 9568,
+// Section 6.4, and of RFC 3768, Section 6.4, for version 2.
+//
+//	           Start, priority 255                  Start
+//	+------------------ Initialize ------------------+
+//	|                     ^    ^                     |
+//	|                Stop |    | Stop                v
+//	+---------> Active ---+    +------------- Backup <-+
+//	               ^ |  a better advert              |
+//	               | +------------------------------>+
+//	               +---------------------------------+
+//	                 Active_Down_Timer, then TakeOver
+//
+// The timers are public through [Router.Next]; the caller calls [Router.Wake]
+// then. Adverts of routers with one interval share their ticks: they leave at
+// whole multiples of the interval, never later than RFC 9568 asks, so that one
+// wake-up serves them all.
+type Router struct {
+	set   Settings
+	state State
+
+	activeInterval time.Duration // Active_Adver_Interval: learned from the Active
+	downDue        time.Time     // Backup: Active_Down_Timer
+	due            bool          // Backup: the timer ran out and the caller was told
+	released       bool          // Backup: the Active gave up since it was last heard
+	advertDue      time.Time     // Active: Adver_Timer
+	advertSent     time.Time     // Active: last advert
+
+	heard     Heard
+	outranked bool      // Backup: a live Active has a lower priority than ours
+	demoted   bool      // Backup: that Active outranked us before
+	preemptAt time.Time // Backup: end of the preempt delay
+	yielded   bool      // an operator gave the role away: do not preempt until Active again
+}
+
+// NewRouter returns a router in Initialize.
+func NewRouter(set Settings) *Router {
+	return &Router{set: set, activeInterval: set.Interval}
+}
+
+// State returns the state of the election.
+func (r *Router) State() State { return r.state }
+
+// Heard returns the last advert of another Active; its Source is invalid when
+// none was heard since the router left Initialize.
+func (r *Router) Heard() Heard { return r.heard }
+
+// Settings returns the settings in force.
+func (r *Router) Settings() Settings { return r.set }
+
+// SkewTime is Skew_Time (RFC 9568, Section 6.1): the lower the priority, the
+// later a Backup takes over. In version 2 it does not scale with the interval
+// (RFC 3768, Section 6.1).
+func (r *Router) SkewTime() time.Duration {
+	unit := r.activeInterval
+	if r.set.Version == Version2 {
+		unit = time.Second
+	}
+	return unit * time.Duration(256-int(r.set.Priority)) / 256
+}
+
+// ActiveDownInterval is Active_Down_Interval (RFC 9568, Section 6.1): how long
+// the Active may be silent.
+func (r *Router) ActiveDownInterval() time.Duration {
+	return 3*r.activeInterval + r.SkewTime()
+}
+
+// ActiveDownDue is when Active_Down_Timer runs out; zero outside Backup.
+func (r *Router) ActiveDownDue() time.Time {
+	if r.state != Backup {
+		return time.Time{}
+	}
+	return r.downDue
+}
+
+// Preempting returns why a live Active of lower priority is left alone, "" when
+// it is not.
+func (r *Router) Preempting(now time.Time) string {
+	switch {
+	case r.state != Backup || !r.outranked || r.set.Priority == PriorityOwner:
+		return ""
+	case r.yielded:
+		return "given away by an operator"
+	case !r.set.Preempt:
+		return "preempt is off"
+	case r.preemptAt.After(now):
+		return "preempt delay"
+	}
+	return ""
+}
+
+// Start leaves Initialize (RFC 9568, Section 6.4.1): the address owner is Active
+// at once, everybody else listens for one Active_Down_Interval first.
+func (r *Router) Start(now time.Time) Outcome {
+	if r.state != Initialize {
+		return Outcome{}
+	}
+	r.activeInterval = r.set.Interval
+	r.heard = Heard{}
+	if r.set.Priority == PriorityOwner {
+		return r.becomeActive(now, ReasonOwner)
+	}
+	return r.becomeBackup(now, ReasonListen)
+}
+
+// Stop returns to Initialize from any state. The caller sends the release when
+// it has removed the addresses.
+func (r *Router) Stop() {
+	*r = Router{set: r.set, activeInterval: r.set.Interval, yielded: r.yielded}
+}
+
+// Yield makes the router leave any live Active alone, as if Preempt_Mode were
+// off, until it is Active again or yielded is false.
+func (r *Router) Yield(yielded bool) { r.yielded = yielded }
+
+// Change puts new settings in force without leaving the state. An Active sends
+// a changed priority or interval at once.
+func (r *Router) Change(now time.Time, set Settings) Outcome {
+	old := r.set
+	r.set = set
+	if r.state != Backup || !r.heard.Source.IsValid() {
+		r.activeInterval = set.Interval
+	}
+	switch {
+	case r.state == Active && (old.Priority != set.Priority || old.Interval != set.Interval):
+		return r.advertise(now, Outcome{})
+	case r.state == Backup && !r.due && !r.released && old.Priority != set.Priority:
+		// Skew_Time moves with the priority; what has already passed still counts.
+		unit := r.activeInterval
+		if set.Version == Version2 {
+			unit = time.Second
+		}
+		r.downDue = r.downDue.Add(unit * time.Duration(int(old.Priority)-int(set.Priority)) / 256)
+		r.outranked = r.heard.Source.IsValid() && r.heard.Priority < set.Priority
+		r.demoted = r.demoted && r.outranked
+	}
+	return Outcome{}
+}
+
+// Next returns when [Router.Wake] is to be called; zero means never.
+func (r *Router) Next() time.Time {
+	switch {
+	case r.state == Active:
+		return r.advertDue
+	case r.state == Backup && !r.due:
+		return r.downDue
+	}
+	return time.Time{}
+}
+
+// Wake acts on the timers that ran out by now.
+func (r *Router) Wake(now time.Time) Outcome {
+	switch {
+	case r.state == Active && !now.Before(r.advertDue):
+		return r.advertise(now, Outcome{})
+	case r.state == Backup && !r.due && !now.Before(r.downDue):
+		if now.Sub(r.downDue) > r.activeInterval {
+			// We were not running: the silence may be ours. Listen once more.
+			r.downDue = now.Add(r.ActiveDownInterval())
+			return Outcome{}
+		}
+		r.due = true
+		return Outcome{Due: true, Reason: r.dueReason()}
+	}
+	return Outcome{}
+}
+
+// Due reports whether Active_Down_Timer ran out and the takeover is left to the
+// caller.
+func (r *Router) Due() bool { return r.state == Backup && r.due }
+
+// TakeOver makes a Backup Active (RFC 9568, Section 6.4.2, step 130): after
+// [Outcome.Due], or earlier when the caller knows that nobody is Active.
+func (r *Router) TakeOver(now time.Time) Outcome {
+	if r.state != Backup {
+		return Outcome{}
+	}
+	return r.becomeActive(now, r.dueReason())
+}
+
+func (r *Router) dueReason() Reason {
+	switch {
+	case r.released:
+		return ReasonRelease
+	case r.outranked:
+		return ReasonPreempted
+	}
+	return ReasonNoResponse
+}
+
+// Shorten ends the wait of a Backup after Skew_Time, as a release would: for the
+// other members of a sync group when one of them was released.
+func (r *Router) Shorten(now time.Time) {
+	if r.state != Backup || r.due {
+		return
+	}
+	r.released = true
+	if due := now.Add(r.SkewTime()); due.Before(r.downDue) {
+		r.downDue = due
+	}
+}
+
+// Receive handles an advert that passed [Filter] and [Parse].
+func (r *Router) Receive(now time.Time, src netip.Addr, a Advert) Outcome {
+	switch r.state {
+	case Backup:
+		r.receiveBackup(now, src, a)
+	case Active:
+		return r.receiveActive(now, src, a)
+	case Initialize:
+	}
+	return Outcome{}
+}
+
+// receiveBackup is RFC 9568, Section 6.4.2.
+func (r *Router) receiveBackup(now time.Time, src netip.Addr, a Advert) {
+	if a.Priority == PriorityRelease {
+		// Never later than before: copies of one release do not add up.
+		r.Shorten(now)
+		return
+	}
+	wasHeard := r.heard
+	r.heard = Heard{Source: src, Priority: a.Priority, Interval: a.Interval, At: now}
+	if a.Priority < r.set.Priority && r.mayPreempt(now, wasHeard) {
+		return // discarded: the timer runs out
+	}
+	r.listen(now, a)
+}
+
+// mayPreempt decides about a live Active of lower priority. The preempt delay
+// holds only at fail-back: when our own priority rose or we just came. An
+// Active that outranked us until now has been demoted and is not waited for.
+func (r *Router) mayPreempt(now time.Time, was Heard) bool {
+	if !r.outranked {
+		r.outranked = true
+		r.demoted = was.Source.IsValid() && was.Source == r.heard.Source && was.Priority >= r.set.Priority
+		r.preemptAt = now.Add(r.set.PreemptDelay)
+	}
+	switch {
+	case r.set.Priority == PriorityOwner:
+		return true
+	case !r.set.Preempt || r.yielded:
+		return false
+	}
+	return r.demoted || !now.Before(r.preemptAt)
+}
+
+// listen accepts the sender as Active: learns its interval and starts
+// Active_Down_Timer again.
+func (r *Router) listen(now time.Time, a Advert) {
+	r.activeInterval = r.set.Interval
+	if a.Version == Version3 {
+		r.activeInterval = a.Interval
+	}
+	r.due, r.released = false, false
+	if a.Priority >= r.set.Priority {
+		r.outranked, r.demoted, r.preemptAt = false, false, time.Time{}
+	}
+	r.downDue = now.Add(r.ActiveDownInterval())
+}
+
+// receiveActive is RFC 9568, Section 6.4.3.
+func (r *Router) receiveActive(now time.Time, src netip.Addr, a Advert) Outcome {
+	switch {
+	case a.Priority == PriorityRelease:
+		return r.advertise(now, Outcome{})
+	case a.Priority > r.set.Priority:
+		return r.lose(now, src, a, ReasonPriority)
+	case a.Priority == r.set.Priority && r.set.Address.Less(src):
+		return r.lose(now, src, a, ReasonAddress)
+	}
+	out := Outcome{Contest: true}
+	if again := r.advertSent.Add(r.set.Interval / 10); now.Before(again) {
+		// A storm of lesser adverts does not make one of ours.
+		if again.Before(r.advertDue) {
+			r.advertDue = again
+		}
+		return out
+	}
+	return r.advertise(now, out)
+}
+
+func (r *Router) lose(now time.Time, src netip.Addr, a Advert, reason Reason) Outcome {
+	out := r.becomeBackup(now, reason)
+	r.heard = Heard{Source: src, Priority: a.Priority, Interval: a.Interval, At: now}
+	r.listen(now, a)
+	return out
+}
+
+// advertise sends an advert now and the next one at the next tick.
+func (r *Router) advertise(now time.Time, out Outcome) Outcome {
+	out.Advertise = true
+	r.advertSent = now
+	r.advertDue = nextTick(now, r.set.Interval)
+	return out
+}
+
+// nextTick returns the first whole multiple of the interval after now, counted
+// from the zero time of the clock that now is read from. Monotonic readings
+// survive in it: only the difference comes from the wall clock.
+func nextTick(now time.Time, interval time.Duration) time.Time {
+	return now.Add(interval - time.Duration(now.UnixNano())%interval)
+}
+
+func (r *Router) becomeActive(now time.Time, reason Reason) Outcome {
+	r.state = Active
+	r.activeInterval = r.set.Interval
+	r.due, r.released, r.outranked, r.demoted, r.yielded = false, false, false, false, false
+	r.preemptAt = time.Time{}
+	return r.advertise(now, Outcome{Became: Active, Changed: true, Reason: reason})
+}
+
+func (r *Router) becomeBackup(now time.Time, reason Reason) Outcome {
+	r.state = Backup
+	r.due, r.released, r.outranked, r.demoted = false, false, false, false
+	r.preemptAt = time.Time{}
+	r.downDue = now.Add(r.ActiveDownInterval())
+	return Outcome{Became: Backup, Changed: true, Reason: reason}
+}
