@@ -53,7 +53,7 @@ type Outcome struct {
 	Became    State  // the new state, when Changed
 	Changed   bool   // the state changed
 	Reason    Reason // why, when Changed or Due
-	Contest   bool   // a lesser Active was heard while Active: announce the addresses again
+	Contest   bool   // another host was Active beside us, and loses: announce the addresses again
 	Due       bool   // Active_Down_Timer ran out: call TakeOver when nothing else is in the way
 }
 
@@ -86,7 +86,8 @@ type Router struct {
 	advertSent     time.Time     // Active: last advert
 
 	heard     Heard
-	outranked bool      // Backup: a live Active has a lower priority than ours
+	outranked bool      // Backup: the Active has a lower priority than ours
+	ignored   bool      // Backup: and its last advert was discarded, to preempt it
 	demoted   bool      // Backup: that Active outranked us before
 	preemptAt time.Time // Backup: end of the preempt delay
 	yielded   bool      // an operator gave the role away: do not preempt until Active again
@@ -219,7 +220,7 @@ func (r *Router) Wake(now time.Time) Outcome {
 			return Outcome{}
 		}
 		r.due = true
-		return Outcome{Due: true, Reason: r.dueReason()}
+		return Outcome{Due: true, Reason: r.dueReason(now)}
 	}
 	return Outcome{}
 }
@@ -234,14 +235,14 @@ func (r *Router) TakeOver(now time.Time) Outcome {
 	if r.state != Backup {
 		return Outcome{}
 	}
-	return r.becomeActive(now, r.dueReason())
+	return r.becomeActive(now, r.dueReason(now))
 }
 
-func (r *Router) dueReason() Reason {
+func (r *Router) dueReason(now time.Time) Reason {
 	switch {
 	case r.released:
 		return ReasonRelease
-	case r.outranked:
+	case r.ignored && now.Sub(r.heard.At) < 2*r.heard.Interval:
 		return ReasonPreempted
 	}
 	return ReasonNoResponse
@@ -281,6 +282,7 @@ func (r *Router) receiveBackup(now time.Time, src netip.Addr, a Advert) {
 	wasHeard := r.heard
 	r.heard = Heard{Source: src, Priority: a.Priority, Interval: a.Interval, At: now}
 	if a.Priority < r.set.Priority && r.mayPreempt(now, wasHeard) {
+		r.ignored = true
 		return // discarded: the timer runs out
 	}
 	r.listen(now, a)
@@ -311,7 +313,7 @@ func (r *Router) listen(now time.Time, a Advert) {
 	if a.Version == Version3 {
 		r.activeInterval = a.Interval
 	}
-	r.due, r.released = false, false
+	r.due, r.released, r.ignored = false, false, false
 	if a.Priority >= r.set.Priority {
 		r.outranked, r.demoted, r.preemptAt = false, false, time.Time{}
 	}
@@ -322,7 +324,8 @@ func (r *Router) listen(now time.Time, a Advert) {
 func (r *Router) receiveActive(now time.Time, src netip.Addr, a Advert) Outcome {
 	switch {
 	case a.Priority == PriorityRelease:
-		return r.advertise(now, Outcome{})
+		// Who gives up was Active beside us: its clients have to be told.
+		return r.advertise(now, Outcome{Contest: true})
 	case a.Priority > r.set.Priority:
 		return r.lose(now, src, a, ReasonPriority)
 	case a.Priority == r.set.Priority && r.set.Address.Less(src):
@@ -364,14 +367,14 @@ func nextTick(now time.Time, interval time.Duration) time.Time {
 func (r *Router) becomeActive(now time.Time, reason Reason) Outcome {
 	r.state = Active
 	r.activeInterval = r.set.Interval
-	r.due, r.released, r.outranked, r.demoted, r.yielded = false, false, false, false, false
+	r.due, r.released, r.outranked, r.ignored, r.demoted, r.yielded = false, false, false, false, false, false
 	r.preemptAt = time.Time{}
 	return r.advertise(now, Outcome{Became: Active, Changed: true, Reason: reason})
 }
 
 func (r *Router) becomeBackup(now time.Time, reason Reason) Outcome {
 	r.state = Backup
-	r.due, r.released, r.outranked, r.demoted = false, false, false, false
+	r.due, r.released, r.outranked, r.ignored, r.demoted = false, false, false, false, false
 	r.preemptAt = time.Time{}
 	r.downDue = now.Add(r.ActiveDownInterval())
 	return Outcome{Became: Backup, Changed: true, Reason: reason}

@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// contestApart is the least time between two bursts that lesser adverts cause.
+const contestApart = 50 * time.Millisecond
+
+// contestCalm is how long no lesser advert must have come before one is worth a
+// record of its own again.
+const contestCalm = 10 * time.Second
+
+// announcing is what a held VIP still has to tell the network.
+type announcing struct {
+	bursts    []time.Time // due times, earliest first
+	cause     string      // of the bursts
+	refreshAt time.Time
+	contestAt time.Time // last contest
+	contested time.Time // last burst for one
+}
+
+// burstDue is when the next burst is due, zero when none is planned.
+func (a *announcing) burstDue() time.Time {
+	if len(a.bursts) == 0 {
+		return time.Time{}
+	}
+	return a.bursts[0]
+}
+
+// planBursts starts the whole series again from now.
+func (v *vip) planBursts(now time.Time, cause string) {
+	v.bursts, v.cause = v.bursts[:0], cause
+	for _, after := range v.cfg.GARP.Bursts {
+		v.bursts = append(v.bursts, now.Add(after))
+	}
+	v.refreshAt = time.Time{}
+	if v.cfg.GARP.Refresh > 0 {
+		v.refreshAt = now.Add(v.cfg.GARP.Refresh)
+	}
+}
+
+// announceDue sends the bursts and refreshes that are due. None are planned
+// unless the kernel has the addresses.
+func (e *Engine) announceDue(now time.Time, v *vip) {
+	due := false
+	for len(v.bursts) > 0 && !now.Before(v.bursts[0]) {
+		v.bursts = v.bursts[1:]
+		due = true
+	}
+	if due {
+		e.announce(v, v.cfg.GARP.Repeat, v.cause)
+	}
+	if !v.refreshAt.IsZero() && !now.Before(v.refreshAt) {
+		v.refreshAt = now.Add(v.cfg.GARP.Refresh)
+		e.announce(v, 1, "refresh")
+	}
+}
+
+func (e *Engine) announce(v *vip, repeat int, cause string) {
+	addrs := make([]netip.Addr, len(v.cfg.Addresses))
+	for i, p := range v.cfg.Addresses {
+		addrs[i] = p.Addr()
+	}
+	e.do(Announce{
+		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC, VRID: v.cfg.VRID, Addresses: addrs,
+		Repeat: repeat, Interval: v.cfg.GARP.Interval, Cause: cause,
+	})
+}
+
+// contest answers a lesser Active: clients may have followed its announcement,
+// so ours is repeated after it, more than once.
+func (e *Engine) contest(now time.Time, v *vip) {
+	v.contests++
+	if v.contestAt.IsZero() || now.Sub(v.contestAt) > contestCalm {
+		e.report(now, Record{Type: RecordConflict, Name: v.name, Reason: "lower-priority", Severity: Warning, Cause: v.record,
+			Text: fmt.Sprintf("%s: another host advertised it with a lower priority; announced again", v.name)})
+	}
+	v.contestAt = now
+	if !v.applied || now.Sub(v.contested) < contestApart {
+		return // the takeover's own bursts are still to come, or just went
+	}
+	v.contested = now
+	v.planBursts(now, "contest")
+	e.announceDue(now, v)
+}

@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+)
+
+// checkRun is one check, its health and its last result.
+type checkRun struct {
+	name   string
+	cfg    check.Config
+	state  *check.State
+	timer  timer
+	detail string // of the last result
+	took   time.Duration
+}
+
+// words tells a human how the check stands, after "check NAME".
+func (c *checkRun) words() string {
+	stats := c.state.Stats()
+	switch {
+	case stats.Runs == 0:
+		return "has no result yet"
+	case !c.state.Known():
+		return fmt.Sprintf("has not passed %d times in a row yet (%s)", c.cfg.Rise, c.detail)
+	case stats.LastOK:
+		return fmt.Sprintf("passed %d of %d times in a row", stats.Consecutive, c.cfg.Rise)
+	}
+	return "fails: " + c.detail
+}
+
+// word is the health in one word.
+func (c *checkRun) word() string {
+	switch {
+	case !c.state.Known():
+		return "unknown"
+	case c.state.Healthy():
+		return "up"
+	}
+	return "down"
+}
+
+// wakeCheck starts a probe that is due.
+func (e *Engine) wakeCheck(now time.Time, c *checkRun) {
+	if due := c.state.Due(); !due.IsZero() && !now.Before(due) {
+		c.state.Started(now)
+		e.do(RunCheck{c.name})
+	}
+	e.timers.set(&c.timer, c.state.Due())
+}
+
+// checkDone counts a result and lets a change of health have its effect.
+func (e *Engine) checkDone(now time.Time, ev CheckDone) {
+	c := e.check(ev.Check)
+	if c == nil {
+		return // a check that a reload removed
+	}
+	from := c.word()
+	c.detail, c.took = ev.Detail, ev.Took
+	changed := c.state.Observe(now, ev.OK)
+	e.timers.set(&c.timer, c.state.Due())
+	if !changed {
+		return
+	}
+	severity := Warning
+	if c.state.Healthy() {
+		severity = Notice
+	}
+	cause := e.report(now, Record{Type: RecordCheck, Name: c.name, From: from, To: c.word(), Severity: severity,
+		Text: fmt.Sprintf("check %s: %s -> %s (%s)", c.name, from, c.word(), c.detail)})
+	e.evaluate(now, cause)
+}
+
+func (e *Engine) check(name string) *checkRun {
+	for _, c := range e.checks {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}

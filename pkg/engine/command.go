@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+func (d *DrainStatus) text() string {
+	text := "drained by " + d.Actor
+	if d.Reason != "" {
+		text += " (" + d.Reason + ")"
+	}
+	return text
+}
+
+// pick returns the named VIPs with the members of their sync groups, all VIPs
+// for no names, and the names that do not exist.
+func (e *Engine) pick(names []string) (vips []*vip, unknown []string) {
+	if len(names) == 0 {
+		return e.vips, nil
+	}
+	for _, n := range names {
+		v := e.byName[n]
+		switch {
+		case v == nil:
+			unknown = append(unknown, n)
+		case v.group != nil:
+			vips = append(vips, v.group.members...)
+		default:
+			vips = append(vips, v)
+		}
+	}
+	return vips, unknown
+}
+
+func (e *Engine) refuseUnknown(id uint64, unknown []string) {
+	e.do(Answer{ID: id, Refused: true, Text: fmt.Sprintf("no such vip: %s", strings.Join(unknown, ", "))})
+}
+
+// drain takes VIPs out of service.
+func (e *Engine) drain(now time.Time, ev Drain) {
+	vips, unknown := e.pick(ev.Names)
+	if len(unknown) > 0 {
+		e.refuseUnknown(ev.ID, unknown)
+		return
+	}
+	d := &DrainStatus{Actor: ev.Actor, Reason: ev.Reason, Since: now}
+	if ev.For > 0 {
+		d.Until = now.Add(ev.For)
+	}
+	for _, v := range vips {
+		v.drained = d
+		e.schedule(v)
+	}
+	cause := e.report(now, Record{Type: RecordDrain, Name: names(vips), To: "drained", Severity: Notice,
+		Text: fmt.Sprintf("%s: %s", names(vips), d.text())})
+	e.evaluate(now, cause)
+	e.do(Answer{ID: ev.ID, Text: "drained: " + names(vips)})
+}
+
+// undrain puts VIPs back into service, and ends the effect of a failover.
+func (e *Engine) undrain(now time.Time, ev Undrain) {
+	vips, unknown := e.pick(ev.Names)
+	if len(unknown) > 0 {
+		e.refuseUnknown(ev.ID, unknown)
+		return
+	}
+	for _, v := range vips {
+		v.router.Yield(false)
+		if v.drained != nil {
+			e.endDrain(now, v, ev.Actor)
+		}
+	}
+	e.evaluate(now, 0)
+	e.do(Answer{ID: ev.ID, Text: "in service: " + names(vips)})
+}
+
+func (e *Engine) endDrain(now time.Time, v *vip, why string) {
+	v.drained = nil
+	e.report(now, Record{Type: RecordDrain, Name: v.name, From: "drained", Severity: Notice,
+		Text: fmt.Sprintf("%s: drain ended: %s", v.name, why)})
+	e.schedule(v)
+}
+
+// failover gives a held VIP and its sync group away. It is answered when a peer
+// advertises it, or when we are Active again because nobody did.
+func (e *Engine) failover(now time.Time, ev Failover) {
+	vips, unknown := e.pick([]string{ev.Name})
+	if len(unknown) > 0 {
+		e.refuseUnknown(ev.ID, unknown)
+		return
+	}
+	v := e.byName[ev.Name]
+	if v.state != Active || v.moving != nil {
+		e.do(Answer{ID: ev.ID, Refused: true, Text: fmt.Sprintf("%s is %s here: %s", v.name, v.state, e.why(now, v))})
+		return
+	}
+	if v.owner() {
+		e.do(Answer{ID: ev.ID, Refused: true, Text: v.name + " has priority 255: its owner always takes it back; use drain"})
+		return
+	}
+	v.moving = &move{id: ev.ID, since: now}
+	cause := e.report(now, Record{Type: RecordFailover, Name: v.name, Severity: Notice,
+		Text: fmt.Sprintf("%s: failover asked for by %s", names(vips), ev.Actor)})
+	for _, m := range vips {
+		m.router.Yield(true)
+	}
+	for _, m := range vips {
+		if m.router.State() == vrrp.Active {
+			e.withdraw(now, m, Initialize, "failover", "given away by "+ev.Actor, cause)
+		}
+	}
+}
+
+// peerHeard ends a failover when another host advertises the VIP.
+func (e *Engine) peerHeard(now time.Time, v *vip, before vrrp.Heard) {
+	heard := v.router.Heard()
+	if heard == before || !heard.Source.IsValid() {
+		return
+	}
+	e.endMove(now, v, false)
+}
+
+// endMove answers a failover: back means that nobody took the VIP.
+func (e *Engine) endMove(now time.Time, v *vip, back bool) {
+	if v.moving == nil {
+		return
+	}
+	id, took := v.moving.id, round(now.Sub(v.moving.since))
+	v.moving = nil
+	if back {
+		e.do(Answer{ID: id, Refused: true,
+			Text: fmt.Sprintf("nobody took %s: this host has it again after %s; is the peer up and eligible?", v.name, took)})
+		return
+	}
+	e.do(Answer{ID: id, Text: fmt.Sprintf("%s has %s after %s", v.router.Heard().Source, v.name, took)})
+}
+
+// sendFailed reports that adverts do not leave the host, once in a while.
+func (e *Engine) sendFailed(now time.Time, ev SendFailed) {
+	v := e.byName[ev.VIP]
+	if v == nil {
+		return
+	}
+	if !v.sendFailedAt.IsZero() && now.Sub(v.sendFailedAt) < contestCalm {
+		return
+	}
+	v.sendFailedAt = now
+	e.report(now, Record{Type: RecordLink, Name: v.cfg.Interface, Severity: Warning, Cause: v.record,
+		Text: fmt.Sprintf("%s: adverts do not leave: %s", v.name, ev.Err)})
+}
+
+func names(vips []*vip) string {
+	list := make([]string, len(vips))
+	for i, v := range vips {
+		list[i] = v.name
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), ", ")
+}

@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// configure replaces the configuration as a difference: what did not change is
+// not touched. A VIP that moves to another interface or virtual router is
+// released first.
+func (e *Engine) configure(now time.Time, cfg Config) {
+	first := len(e.cfg.VIPs) == 0 && len(e.vips) == 0
+	e.cfg = cfg
+	kind, text := RecordReload, "configuration replaced"
+	if first {
+		kind, text = RecordStart, "started with node name "+cfg.Node
+	}
+	cause := e.report(now, Record{Type: kind, Text: text, Severity: Notice})
+	e.configureChecks(now, cfg.Checks)
+	for _, v := range e.vips {
+		next, ok := cfg.VIPs[v.name]
+		v.removed, v.replace = !ok, nil
+		switch {
+		case !ok:
+		case !sameWire(v.cfg, next):
+			v.replace = &next
+		default:
+			e.reconfigure(now, v, next)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.VIPs)) {
+		if e.byName[name] == nil {
+			e.addVIP(now, name, cfg.VIPs[name])
+		}
+	}
+	e.index()
+	e.evaluate(now, cause)
+}
+
+// sameWire reports whether two configurations are of one virtual router: then a
+// running election can go on.
+func sameWire(a, b VIP) bool {
+	return a.Interface == b.Interface && a.VRID == b.VRID && a.Version == b.Version && a.VMAC == b.VMAC &&
+		a.Family4() == b.Family4() && (a.Priority == vrrp.PriorityOwner) == (b.Priority == vrrp.PriorityOwner)
+}
+
+// addVIP starts a VIP in Initialize. What an earlier run left is removed first.
+func (e *Engine) addVIP(now time.Time, name string, cfg VIP) {
+	v := &vip{
+		name: name, cfg: cfg, list: electionList(cfg), state: Initialize, since: now,
+		reason: "startup", text: "waits for its interface", transitions: map[string]uint64{},
+	}
+	v.router = vrrp.NewRouter(vrrp.Settings{
+		Version: cfg.Version, Priority: cfg.Priority, Interval: cfg.Interval, Preempt: cfg.Preempt, PreemptDelay: cfg.PreemptDelay,
+	})
+	v.timer = timer{pos: -1, fire: func(now time.Time) { e.wake(now, v) }}
+	i, _ := slices.BinarySearchFunc(e.vips, name, func(v *vip, name string) int { return compare(v.name, name) })
+	e.vips = slices.Insert(e.vips, i, v)
+	e.byName[name] = v
+	e.setAddresses(now, v, false)
+}
+
+// reconfigure changes what may change under a running election.
+func (e *Engine) reconfigure(now time.Time, v *vip, next VIP) {
+	old := v.cfg
+	v.cfg, v.list = next, electionList(next)
+	if !slices.Equal(old.Addresses, next.Addresses) || !reflect.DeepEqual(old.Routes, next.Routes) {
+		e.setAddresses(now, v, v.want)
+	}
+}
+
+// electionList returns the addresses of the first one's family: what adverts of
+// this virtual router list.
+func electionList(cfg VIP) []netip.Addr {
+	var list []netip.Addr
+	for _, p := range cfg.Addresses {
+		if p.Addr().Is4() == cfg.Family4() {
+			list = append(list, p.Addr())
+		}
+	}
+	return list
+}
+
+// depart ends a VIP whose release is done, and starts what replaces it.
+func (e *Engine) depart(now time.Time, v *vip) {
+	e.timers.set(&v.timer, time.Time{})
+	delete(e.byName, v.name)
+	e.vips = slices.DeleteFunc(e.vips, func(o *vip) bool { return o == v })
+	if v.moving != nil {
+		e.do(Answer{ID: v.moving.id, Refused: true, Text: "a reload took " + v.name + " away"})
+	}
+	if v.replace == nil {
+		e.index()
+		return
+	}
+	e.addVIP(now, v.name, *v.replace)
+	e.index()
+	e.evaluate(now, v.record)
+}
+
+// index rebuilds what is derived from the set of VIPs: sync groups, the way from
+// an advert to its VIP, and the addresses that are never a source.
+func (e *Engine) index() {
+	clear(e.byWire)
+	clear(e.managed)
+	for _, v := range e.vips {
+		v.group = nil
+		e.byWire[wire{v.cfg.Interface, v.cfg.VRID, v.cfg.Family4()}] = v
+		for _, p := range v.cfg.Addresses {
+			if !v.owner() {
+				e.managed[p.Addr()] = true
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.cfg.Groups)) {
+		g := &group{name: name}
+		for _, member := range slices.Sorted(slices.Values(e.cfg.Groups[name])) {
+			if v := e.byName[member]; v != nil {
+				v.group = g
+				g.members = append(g.members, v)
+			}
+		}
+	}
+}
+
+// configureChecks keeps the checks that did not change.
+func (e *Engine) configureChecks(now time.Time, configs map[string]check.Config) {
+	old := e.checks
+	e.checks = nil
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		cfg := configs[name]
+		i := slices.IndexFunc(old, func(c *checkRun) bool { return c.name == name })
+		if i < 0 {
+			e.addCheck(now, name, cfg)
+			continue
+		}
+		c := old[i]
+		old = slices.Delete(old, i, i+1)
+		e.checks = append(e.checks, c)
+		if !reflect.DeepEqual(c.cfg, cfg) {
+			c.cfg = cfg
+			c.state.Reconfigure(cfg, now)
+			e.timers.set(&c.timer, c.state.Due())
+		}
+	}
+	for _, c := range old {
+		e.timers.set(&c.timer, time.Time{})
+	}
+}
+
+func (e *Engine) addCheck(now time.Time, name string, cfg check.Config) {
+	c := &checkRun{name: name, cfg: cfg, state: check.New(cfg, e.started, now)}
+	c.timer = timer{pos: -1, fire: func(now time.Time) { e.wakeCheck(now, c) }}
+	e.timers.set(&c.timer, c.state.Due())
+	e.checks = append(e.checks, c)
+}
+
+func compare(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// why is the status line of a VIP for a human.
+func (e *Engine) why(now time.Time, v *vip) string {
+	if len(v.blockers) > 0 {
+		return v.blockers[0].text
+	}
+	heard := v.router.Heard()
+	switch {
+	case v.state == Backup && v.router.Due():
+		return "waits for the rest of sync group " + v.group.name
+	case v.state == Backup && heard.Source.IsValid():
+		text := fmt.Sprintf("%s advertises %d, own %d", heard.Source, heard.Priority, v.router.Settings().Priority)
+		if hold := v.router.Preempting(now); hold != "" {
+			text += " (" + hold + ")"
+		}
+		return text
+	case v.state == Backup:
+		return fmt.Sprintf("listens for an Active for %s", round(v.router.ActiveDownDue().Sub(now)))
+	case v.state == Active && !v.applied && v.lastErr != "":
+		return v.lastErr
+	case v.state == Active && !v.applied:
+		return "the addresses are being added"
+	case v.leaving:
+		return "the addresses are being removed"
+	}
+	return v.reason + ": " + v.text
+}

@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// blocker is one reason why a VIP is not eligible.
+type blocker struct {
+	kind string // one word: stop, removed, drained, startup, interface, check, address, sync
+	text string
+}
+
+// quiet reports whether the blocker is intended: the state is Initialize then,
+// and Fault otherwise.
+func (b blocker) quiet() bool {
+	switch b.kind {
+	case "stop", "reload", "drained", "startup":
+		return true
+	}
+	return false
+}
+
+// evaluate decides for every VIP whether it is eligible and with which priority,
+// and moves those for which that changed.
+func (e *Engine) evaluate(now time.Time, cause uint64) {
+	for _, v := range e.vips {
+		v.own = e.ownBlockers(now, v)
+	}
+	for _, v := range slices.Clone(e.vips) {
+		v.blockers = v.own
+		if v.group != nil {
+			v.blockers = v.group.blockers(v)
+		}
+		e.judge(now, v, cause)
+	}
+}
+
+// blockers returns those of v, then those of the other members: a sync group is
+// eligible as a whole or not at all.
+func (g *group) blockers(v *vip) []blocker {
+	list := v.own
+	for _, m := range g.members {
+		if m == v {
+			continue
+		}
+		for _, b := range m.own {
+			kind := "sync"
+			if b.quiet() {
+				kind = b.kind
+			}
+			list = append(slices.Clip(list), blocker{kind, fmt.Sprintf("%s of sync group %s: %s", m.name, g.name, b.text)})
+		}
+	}
+	return list
+}
+
+// ownBlockers lists why v is not eligible by itself.
+func (e *Engine) ownBlockers(now time.Time, v *vip) []blocker {
+	var list []blocker
+	add := func(kind, format string, args ...any) {
+		list = append(list, blocker{kind, fmt.Sprintf(format, args...)})
+	}
+	if !e.stopping.IsZero() {
+		add("stop", "vipd is stopping")
+	}
+	if v.removed || v.replace != nil {
+		add("reload", "a reload takes it away from here")
+	}
+	if v.drained != nil {
+		add("drained", "%s", v.drained.text())
+	}
+	if ready := e.started.Add(e.cfg.StartupDelay); now.Before(ready) {
+		add("startup", "startup delay of %s", e.cfg.StartupDelay)
+		v.blockedUntil = earliest(v.blockedUntil, ready)
+	}
+	e.linkBlockers(v, add)
+	for _, c := range e.checks {
+		if w, ok := v.cfg.Track[c.name]; ok && w.Fault && !c.state.Healthy() {
+			add("check", "check %s %s", c.name, c.words())
+		}
+	}
+	if v.failures >= giveUpAfter && now.Before(v.blockedUntil) {
+		add("address", "%s", v.lastErr)
+	}
+	if !v.blockedUntil.IsZero() && !now.Before(v.blockedUntil) {
+		v.blockedUntil = time.Time{}
+	}
+	return list
+}
+
+// linkBlockers are those of the interface of v and of the ones it tracks.
+func (e *Engine) linkBlockers(v *vip, add func(kind, format string, args ...any)) {
+	l := e.links[v.cfg.Interface]
+	switch {
+	case l == nil:
+		add("startup", "waits for the state of interface %s", v.cfg.Interface)
+	case !l.up():
+		add("interface", "interface %s is %s", v.cfg.Interface, linkWord(l))
+	case v.owner():
+		for _, p := range v.cfg.Addresses {
+			if !l.has(p) {
+				add("interface", "priority 255 says that this host owns %s, but %s does not have it", p, l.Name)
+			}
+		}
+	case !e.source(v).IsValid() && v.cfg.Family4():
+		add("interface", "interface %s has no IPv4 address of its own to send adverts from", l.Name)
+	case !e.source(v).IsValid():
+		add("interface", "interface %s has no IPv6 link-local address to send adverts from", l.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.cfg.TrackLinks)) {
+		if v.cfg.TrackLinks[name].Fault && !e.links[name].up() && name != v.cfg.Interface {
+			add("interface", "tracked interface %s is %s", name, linkWord(e.links[name]))
+		}
+	}
+}
+
+// judge moves v according to its blockers and priority.
+func (e *Engine) judge(now time.Time, v *vip, cause uint64) {
+	e.changeSettings(now, v, cause)
+	running := v.router.State() != vrrp.Initialize
+	switch {
+	case len(v.blockers) > 0:
+		b := v.blockers[0]
+		state := Fault
+		if b.quiet() {
+			state = Initialize
+		}
+		switch {
+		case running:
+			e.withdraw(now, v, state, b.kind, b.text, cause)
+		case v.state != state || v.reason != b.kind:
+			e.transition(now, v, state, b.kind, b.text, cause)
+		default:
+			v.text = b.text
+		}
+		if (v.removed || v.replace != nil) && !v.leaving && v.copies == 0 {
+			e.depart(now, v)
+		}
+	case !running && !v.leaving:
+		e.follow(now, v, v.router.Start(now), cause)
+	}
+	e.schedule(v)
+}
+
+// changeSettings gives the election the effective priority and source address.
+func (e *Engine) changeSettings(now time.Time, v *vip, cause uint64) {
+	old := v.router.Settings()
+	set := e.settings(v)
+	if set == old {
+		return
+	}
+	if set.Priority != old.Priority {
+		e.report(now, Record{Type: RecordPriority, Name: v.name, Cause: cause,
+			From: fmt.Sprint(old.Priority), To: fmt.Sprint(set.Priority),
+			Text: fmt.Sprintf("%s: priority %d -> %d%s", v.name, old.Priority, set.Priority, termsText(v.terms))})
+	}
+	e.follow(now, v, v.router.Change(now, set), cause)
+}
+
+// settings computes what the election of v is run by.
+func (e *Engine) settings(v *vip) vrrp.Settings {
+	v.terms = e.priorityTerms(v)
+	priority := int(v.cfg.Priority)
+	for _, t := range v.terms {
+		priority += t.Delta
+	}
+	if !v.owner() {
+		priority = min(max(priority, 1), vrrp.PriorityOwner-1)
+	}
+	return vrrp.Settings{
+		Version: v.cfg.Version, Priority: uint8(priority), Interval: v.cfg.Interval,
+		Preempt: v.cfg.Preempt, PreemptDelay: v.cfg.PreemptDelay, Address: e.source(v),
+	}
+}
+
+// priorityTerms lists what changes the configured priority: a negative weight
+// counts while its subject fails, a positive one while it does not. The owner's
+// priority is fixed (RFC 9568, Section 6.1).
+func (e *Engine) priorityTerms(v *vip) []PriorityTerm {
+	if v.owner() {
+		return nil
+	}
+	var terms []PriorityTerm
+	add := func(source, name string, w check.Weight, ok bool) {
+		if !w.Fault && w.Delta != 0 && ok == (w.Delta > 0) {
+			terms = append(terms, PriorityTerm{source, name, w.Delta})
+		}
+	}
+	for _, c := range e.checks {
+		if w, ok := v.cfg.Track[c.name]; ok {
+			add("check", c.name, w, c.state.Healthy())
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.cfg.TrackLinks)) {
+		add("interface", name, v.cfg.TrackLinks[name], e.links[name].up())
+	}
+	return terms
+}
+
+func termsText(terms []PriorityTerm) string {
+	if len(terms) == 0 {
+		return ""
+	}
+	texts := make([]string, len(terms))
+	for i, t := range terms {
+		texts[i] = fmt.Sprintf("%s %s %+d", t.Source, t.Name, t.Delta)
+	}
+	return " (" + strings.Join(texts, ", ") + ")"
+}

@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// stopWithin bounds a polite end: what could not be released by then is reported
+// and left.
+const stopWithin = 5 * time.Second
+
+// Engine decides for one host. It is not safe for concurrent use: one loop owns
+// it. The same events at the same times give the same actions.
+type Engine struct {
+	cfg      Config
+	started  time.Time
+	stopping time.Time // when Stop came; zero before
+
+	vips    []*vip // sorted by name
+	byName  map[string]*vip
+	byWire  map[wire]*vip
+	checks  []*checkRun // sorted by name
+	links   map[string]*link
+	managed map[netip.Addr]bool // every address of a VIP: never a source of adverts
+
+	timers   timers
+	out      []Action
+	records  uint64 // Seq of the newest record
+	applySeq uint64 // Seq of the newest SetAddresses
+}
+
+// wire is how an advert finds its virtual router.
+type wire struct {
+	link    string
+	vrid    uint8
+	family4 bool
+}
+
+// New returns an engine without configuration: the first event to give it is
+// [Configure].
+func New(now time.Time) *Engine {
+	return &Engine{
+		started: now,
+		byName:  map[string]*vip{},
+		byWire:  map[wire]*vip{},
+		links:   map[string]*link{},
+		managed: map[netip.Addr]bool{},
+	}
+}
+
+// Step takes one event and returns what is to be done, in order. now never goes
+// back. The returned slice is valid until the next call.
+func (e *Engine) Step(now time.Time, ev Event) []Action {
+	e.out = e.out[:0]
+	switch ev := ev.(type) {
+	case Wake:
+		e.timers.run(now)
+	case Stop:
+		e.stop(now)
+	case Configure:
+		e.configure(now, ev.Config)
+	case AdvertReceived:
+		e.advertReceived(now, ev)
+	case LinkChanged:
+		e.linkChanged(now, ev.Link)
+	case AddressesApplied:
+		e.addressesApplied(now, ev)
+	case CheckDone:
+		e.checkDone(now, ev)
+	case SendFailed:
+		e.sendFailed(now, ev)
+	case Drain:
+		e.drain(now, ev)
+	case Undrain:
+		e.undrain(now, ev)
+	case Failover:
+		e.failover(now, ev)
+	}
+	return e.out
+}
+
+// Next returns when Step is to be called with Wake; zero means that no timer is
+// running. It may be in the past.
+func (e *Engine) Next() time.Time {
+	next := e.timers.next()
+	if !e.stopping.IsZero() {
+		next = earliest(next, e.stopping.Add(stopWithin))
+	}
+	return next
+}
+
+// Done reports whether everything held has been released after a [Stop].
+func (e *Engine) Done(now time.Time) bool {
+	if e.stopping.IsZero() {
+		return false
+	}
+	busy := slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied })
+	return !busy || !now.Before(e.stopping.Add(stopWithin))
+}
+
+// stop begins the polite end: no VIP is eligible any more.
+func (e *Engine) stop(now time.Time) {
+	if !e.stopping.IsZero() {
+		return
+	}
+	e.stopping = now
+	cause := e.report(now, Record{Type: RecordStop, Text: "stops: releases what it holds", Severity: Notice})
+	e.evaluate(now, cause)
+}
+
+// do appends an action to the answer of the current Step.
+func (e *Engine) do(a Action) { e.out = append(e.out, a) }
+
+// report gives a record its number and time, and returns the number for later
+// records to name as their cause.
+func (e *Engine) report(now time.Time, r Record) uint64 {
+	e.records++
+	r.Seq, r.Time = e.records, now
+	if r.Severity == "" {
+		r.Severity = Info
+	}
+	e.do(Report{r})
+	return r.Seq
+}
+
+// advertReceived hands an advert to the election it belongs to.
+func (e *Engine) advertReceived(now time.Time, ev AdvertReceived) {
+	v := e.byWire[wire{ev.Interface, ev.Advert.VRID, ev.Source.Is4()}]
+	if v == nil {
+		return // a VIP that a reload removed while the packet was on its way
+	}
+	v.received++
+	if ev.Advert.Priority == vrrp.PriorityRelease {
+		v.releasesReceived++
+		e.releaseHeard(now, v)
+	}
+	before := v.router.Heard()
+	out := v.router.Receive(now, ev.Source, ev.Advert)
+	if v.router.State() == vrrp.Backup {
+		e.peerHeard(now, v, before)
+	}
+	e.follow(now, v, out, 0)
+	e.schedule(v)
+}
+
+// releaseHeard lets the release of one member of a sync group count for all of
+// them: the peer gives the whole group up.
+func (e *Engine) releaseHeard(now time.Time, v *vip) {
+	if v.group == nil {
+		return
+	}
+	for _, m := range v.group.members {
+		m.router.Shorten(now)
+		e.schedule(m)
+	}
+}
+
+// schedule puts the next deadline of a VIP into the heap.
+func (e *Engine) schedule(v *vip) { e.timers.set(&v.timer, v.next()) }

@@ -1,0 +1,288 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// stuckAfter is more events than any world handles at one instant.
+const stuckAfter = 100_000
+
+// Host is one machine: its power, its kernel, and the daemon that may run on it.
+type Host struct {
+	w       *World
+	name    string
+	index   int
+	cfg     engine.Config
+	powered bool
+	eng     *engine.Engine // nil while the daemon is not running
+	life    uint64         // which run of the daemon: answers to an earlier one are void
+	links   map[string]*nic
+	kernel  map[string]*present // VIPs whose addresses the kernel has
+	stolen  map[string]bool     // VIPs whose addresses somebody removed, until they are back
+	failing map[string]bool     // checks that fail
+	refuses string              // what the kernel answers to address changes, "" = it obeys
+	wakeAt  time.Time
+	said    map[string]uint8 // priority last traced, by VIP
+}
+
+type nic struct {
+	index int
+	up    bool
+}
+
+type present struct {
+	link      string
+	addresses []netip.Prefix
+}
+
+// AddHost adds a host with one address on each named interface, powers it and
+// starts its daemon. Hosts see each other on interfaces of the same name.
+func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *Host {
+	h := &Host{
+		w: w, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{},
+		stolen: map[string]bool{}, failing: map[string]bool{}, said: map[string]uint8{},
+	}
+	for i, ifname := range interfaces {
+		h.links[ifname] = &nic{index: i, up: true}
+	}
+	w.hosts = append(w.hosts, h)
+	w.byName[name] = h
+	h.Boot()
+	return h
+}
+
+// Host returns a host by name, nil when there is none.
+func (w *World) Host(name string) *Host { return w.byName[name] }
+
+// Hosts returns all hosts in the order they were added.
+func (w *World) Hosts() []*Host { return slices.Clone(w.hosts) }
+
+// Name returns the host's name.
+func (h *Host) Name() string { return h.name }
+
+// Running reports whether the daemon runs.
+func (h *Host) Running() bool { return h.eng != nil }
+
+// Crash takes the power away: the kernel forgets everything.
+func (h *Host) Crash() {
+	h.Kill()
+	h.powered = false
+	h.kernel = nil
+}
+
+// Kill ends the daemon without a word. The kernel keeps the addresses.
+func (h *Host) Kill() {
+	h.eng = nil
+	h.life++
+}
+
+// Boot gives power back, if it was away, and starts the daemon.
+func (h *Host) Boot() {
+	if !h.powered {
+		h.powered, h.kernel = true, map[string]*present{}
+	}
+	h.life++
+	h.wakeAt = time.Time{}
+	h.eng = engine.New(h.w.now)
+	h.step(engine.Configure{Config: h.cfg})
+	for _, name := range slices.Sorted(maps.Keys(h.links)) {
+		h.step(engine.LinkChanged{Link: h.snapshot(name)})
+	}
+}
+
+// Configure gives the daemon another configuration.
+func (h *Host) Configure(cfg engine.Config) {
+	h.cfg = cfg
+	h.step(engine.Configure{Config: cfg})
+}
+
+// Config returns the configuration in force. Do not change the maps in it.
+func (h *Host) Config() engine.Config { return h.cfg }
+
+// SetLink sets an interface up or down.
+func (h *Host) SetLink(name string, up bool) {
+	h.links[name].up = up
+	h.sight(name)
+}
+
+// SetCheck makes a check pass or fail from its next probe on.
+func (h *Host) SetCheck(name string, ok bool) { h.failing[name] = !ok }
+
+// Refuse makes the kernel answer every change of addresses with an error; ""
+// makes it obey again.
+func (h *Host) Refuse(err string) { h.refuses = err }
+
+// RemoveAddresses removes the addresses of a VIP behind the daemon's back.
+func (h *Host) RemoveAddresses(vip string) {
+	if p := h.kernel[vip]; p != nil {
+		delete(h.kernel, vip)
+		h.stolen[vip] = true
+		h.w.trace(h.name, "somebody removes the addresses of %s", vip)
+		h.sight(p.link)
+	}
+}
+
+// Do hands an operator's event to the daemon, if it runs.
+func (h *Host) Do(ev engine.Event) { h.step(ev) }
+
+// VIP returns the status of one VIP.
+func (h *Host) VIP(name string) (engine.VIPStatus, bool) {
+	if h.eng == nil {
+		return engine.VIPStatus{}, false
+	}
+	s := h.eng.Status(h.w.now)
+	i := slices.IndexFunc(s.VIPs, func(v engine.VIPStatus) bool { return v.Name == name })
+	if i < 0 {
+		return engine.VIPStatus{}, false
+	}
+	return s.VIPs[i], true
+}
+
+// Status returns the whole status of a running daemon.
+func (h *Host) Status() engine.Status { return h.eng.Status(h.w.now) }
+
+// reaches reports whether frames pass the host's interface.
+func (h *Host) reaches(ifname string) bool {
+	l := h.links[ifname]
+	return h.powered && l != nil && l.up
+}
+
+// sight lets the daemon see an interface as it will be in a moment.
+func (h *Host) sight(ifname string) {
+	life := h.life
+	h.w.after(sightDelay, func() {
+		if h.life == life {
+			h.step(engine.LinkChanged{Link: h.snapshot(ifname)})
+		}
+	})
+}
+
+func (h *Host) snapshot(ifname string) engine.Link {
+	l := h.links[ifname]
+	s := engine.Link{Name: ifname, Present: true, Up: l.up, MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", l.index, h.index)}
+	s.Addresses = append(s.Addresses, address(l.index, h.index))
+	for _, name := range slices.Sorted(maps.Keys(h.kernel)) {
+		if p := h.kernel[name]; p.link == ifname {
+			s.Addresses = append(s.Addresses, p.addresses...)
+		}
+	}
+	return s
+}
+
+// step hands one event to the engine, carries out the actions and plans the next
+// wake-up.
+func (h *Host) step(ev engine.Event) {
+	if h.eng == nil {
+		return
+	}
+	h.w.steps++
+	if h.w.stuck++; h.w.stuck > stuckAfter {
+		h.w.breaks("%s asks to be woken again and again without time going on", h.name)
+		h.Kill()
+		return
+	}
+	for _, a := range slices.Clone(h.eng.Step(h.w.now, ev)) {
+		h.act(a)
+	}
+	h.plan()
+}
+
+func (h *Host) plan() {
+	next := h.eng.Next()
+	if next.IsZero() || !h.wakeAt.IsZero() && !next.Before(h.wakeAt) {
+		return
+	}
+	h.wakeAt = next
+	life := h.life
+	h.w.at(next, func() {
+		if h.life != life || !h.wakeAt.Equal(next) {
+			return
+		}
+		h.wakeAt = time.Time{}
+		h.step(engine.Wake{})
+	})
+}
+
+// act does what the daemon would do.
+func (h *Host) act(a engine.Action) {
+	life := h.life
+	switch a := a.(type) {
+	case engine.SendAdvert:
+		h.traceAdvert(a)
+		h.w.carry(h, a)
+	case engine.SetAddresses:
+		h.w.after(kernelDelay, func() { h.apply(life, a) })
+	case engine.Announce:
+		h.announce(a)
+	case engine.RunCheck:
+		h.w.after(probeDelay, func() {
+			if h.life == life {
+				h.step(engine.CheckDone{Check: a.Check, OK: !h.failing[a.Check], Detail: "simulated"})
+			}
+		})
+	case engine.Report:
+		h.w.trace(h.name, "%s", a.Record.Text)
+	case engine.Answer:
+		h.w.trace(h.name, "answers: %s", a.Text)
+	}
+}
+
+// traceAdvert writes the first advert of a series: those that repeat it say
+// nothing new.
+func (h *Host) traceAdvert(a engine.SendAdvert) {
+	if a.Advert.Priority == vrrp.PriorityRelease {
+		delete(h.said, a.VIP)
+	} else if h.said[a.VIP] == a.Advert.Priority {
+		return
+	} else {
+		h.said[a.VIP] = a.Advert.Priority
+	}
+	h.w.trace(h.name, "advertises %s with priority %d", a.VIP, a.Advert.Priority)
+}
+
+// apply is the kernel changing its addresses, and telling.
+func (h *Host) apply(life uint64, a engine.SetAddresses) {
+	if h.life != life || !h.powered {
+		return
+	}
+	_, had := h.kernel[a.VIP]
+	switch {
+	case h.refuses != "":
+	case a.Present:
+		h.kernel[a.VIP] = &present{a.Interface, a.Addresses}
+		h.stolen[a.VIP] = false
+	default:
+		delete(h.kernel, a.VIP)
+		h.stolen[a.VIP] = false
+	}
+	if h.refuses == "" && had != a.Present {
+		h.sight(a.Interface)
+	}
+	h.step(engine.AddressesApplied{VIP: a.VIP, Seq: a.Seq, Err: h.refuses, Took: time.Millisecond})
+}
+
+// announce turns the clients of a VIP to this host, if its frames get out. Only
+// who holds the addresses may announce them.
+func (h *Host) announce(a engine.Announce) {
+	v, _ := h.VIP(a.VIP)
+	if v.State != engine.Active {
+		h.w.breaks("%s announces %s while it is %s", h.name, a.VIP, v.State)
+	}
+	if h.kernel[a.VIP] == nil && !h.stolen[a.VIP] && v.Priority.Configured != vrrp.PriorityOwner {
+		h.w.breaks("%s announces %s without having its addresses", h.name, a.VIP)
+	}
+	if !h.reaches(a.Interface) {
+		return
+	}
+	if h.w.cache[a.VIP] != h.name {
+		h.w.trace(h.name, "garp for %s (%s) turns the clients", a.VIP, a.Cause)
+	}
+	h.w.cache[a.VIP] = h.name
+}

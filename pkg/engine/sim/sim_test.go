@@ -1,0 +1,216 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/engine/sim"
+)
+
+var (
+	seeds = flag.Uint64("seeds", 300, "how many worlds of random faults to run")
+	first = flag.Uint64("first", 1, "the seed of the first one")
+	trace = flag.Bool("trace", false, "print the transcript of each world")
+)
+
+// config returns what one host of a world is configured with: two VIPs on one
+// network, and with sync a third and fourth that move together on two.
+func config(node string, priority uint8, interval time.Duration, preempt, sync bool) engine.Config {
+	vip := func(vrid uint8, link string) engine.VIP {
+		return engine.VIP{
+			Interface: link, VRID: vrid, Version: 3, Priority: priority, Interval: interval, Preempt: preempt,
+			Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, vrid}), 32)},
+			GARP:      engine.GARP{Repeat: 1, Bursts: []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond, time.Second}, Refresh: time.Minute},
+		}
+	}
+	cfg := engine.Config{Node: node, VIPs: map[string]engine.VIP{"web": vip(51, "eth0"), "mail": vip(52, "eth0")}, Groups: map[string][]string{}}
+	cfg.Checks = map[string]check.Config{"svc": {Spec: check.File{Path: "/"}, Interval: time.Second, Timeout: time.Second, Rise: 2, Fall: 2}}
+	mail := cfg.VIPs["mail"]
+	mail.Track = map[string]check.Weight{"svc": {Fault: true}}
+	cfg.VIPs["mail"] = mail
+	if sync {
+		cfg.VIPs["edge0"], cfg.VIPs["edge1"] = vip(61, "eth0"), vip(61, "eth1")
+		e1 := cfg.VIPs["edge1"]
+		e1.Addresses = []netip.Prefix{netip.MustParsePrefix("198.51.100.161/32")}
+		cfg.VIPs["edge1"] = e1
+		cfg.Groups["edge"] = []string{"edge0", "edge1"}
+	}
+	return cfg
+}
+
+// fault does one random thing to a world.
+func fault(w *sim.World) {
+	r := w.Random()
+	hosts := w.Hosts()
+	h := hosts[r.IntN(len(hosts))]
+	other := hosts[r.IntN(len(hosts))]
+	switch r.IntN(12) {
+	case 0:
+		h.Crash()
+	case 1:
+		h.Kill()
+	case 2, 3:
+		if !h.Running() {
+			h.Boot()
+		}
+	case 4:
+		h.SetLink([]string{"eth0", "eth1"}[r.IntN(2)], r.IntN(2) == 0)
+	case 5:
+		w.Cut(h.Name(), other.Name())
+	case 6:
+		w.Loss = r.Float64() * 0.8
+	case 7:
+		h.SetCheck("svc", r.IntN(2) == 0)
+	case 8:
+		h.Do(engine.Drain{Actor: "swarm"})
+	case 9:
+		h.Do(engine.Undrain{Actor: "swarm"})
+	case 10:
+		h.Do(engine.Failover{Name: "web", Actor: "swarm"})
+	case 11:
+		h.RemoveAddresses("web")
+	}
+}
+
+// heal ends all faults: every host runs, hears everybody and is eligible.
+func heal(w *sim.World) {
+	w.Heal()
+	for _, h := range w.Hosts() {
+		h.SetLink("eth0", true)
+		h.SetLink("eth1", true)
+		h.SetCheck("svc", true)
+		if !h.Running() {
+			h.Boot()
+		}
+		h.Do(engine.Undrain{Actor: "swarm"})
+	}
+}
+
+// swarm runs one world: faults at random, then peace, in which each VIP must
+// come to exactly one holder that its clients know.
+func swarm(t *testing.T, seed uint64) *sim.World {
+	t.Helper()
+	w := sim.New(seed)
+	if *trace {
+		w.Trace = func(at time.Duration, host, line string) { fmt.Printf("%v %s: %s\n", at, host, line) }
+	}
+	r := w.Random()
+	interval := []time.Duration{10, 30, 100, 1000}[r.IntN(4)] * time.Millisecond
+	preempt, sync, n := r.IntN(3) > 0, r.IntN(2) == 0, 2+r.IntN(2)
+	for i := range n {
+		priority := uint8(100 + 50*i)
+		if r.IntN(4) == 0 {
+			priority = 100 // equal priorities: the address decides
+		}
+		w.AddHost(fmt.Sprintf("lb%d", i+1), config(fmt.Sprintf("lb%d", i+1), priority, interval, preempt, sync), "eth0", "eth1")
+	}
+	for range 30 {
+		w.Run(time.Duration(r.Int64N(int64(20 * interval))))
+		fault(w)
+	}
+	heal(w)
+	// The longest way: a check rises (2 runs of 1 s), a full listen, a release
+	// that was lost and a whole down interval after it, the last burst.
+	bound := 3*time.Second + 12*interval + 2*time.Second
+	w.Run(bound)
+	vips := []string{"web", "mail"}
+	if sync {
+		vips = append(vips, "edge0", "edge1")
+	}
+	for _, vip := range vips {
+		if !w.Settled(vip) {
+			t.Errorf("seed %d: %s has not settled %v after the last fault: held by %v", seed, vip, bound, w.Holders(vip))
+		}
+		// Who took over unheard and released unheard left the clients astray: the
+		// refresh brings them back.
+		if !w.RunUntil(time.Minute, func() bool { return w.Reached(vip) }) {
+			t.Errorf("seed %d: %s is held by %v, clients still go to %q", seed, vip, w.Holders(vip), w.Client(vip))
+		}
+	}
+	if sync && strings.Join(w.Holders("edge0"), " ") != strings.Join(w.Holders("edge1"), " ") {
+		t.Errorf("seed %d: the sync group is torn apart: %v and %v", seed, w.Holders("edge0"), w.Holders("edge1"))
+	}
+	for _, b := range w.Broken() {
+		t.Errorf("seed %d: %s", seed, b)
+	}
+	if t.Failed() {
+		t.Logf("run again: go test ./pkg/engine/sim -run Swarm -first %d -seeds 1 -trace", seed)
+	}
+	return w
+}
+
+// TestSwarm is many worlds with faults of all kinds, then peace.
+func TestSwarm(t *testing.T) {
+	t.Parallel()
+	for seed := *first; seed < *first+*seeds && !t.Failed(); seed++ {
+		swarm(t, seed)
+	}
+}
+
+// TestSameSeedSameWorld runs worlds twice.
+func TestSameSeedSameWorld(t *testing.T) {
+	t.Parallel()
+	different := map[uint64]bool{}
+	for seed := range uint64(5) {
+		a, b := swarm(t, seed+1000), swarm(t, seed+1000)
+		if a.Hash() != b.Hash() || a.Steps() != b.Steps() {
+			t.Errorf("seed %d: hashes %x and %x, steps %d and %d", seed, a.Hash(), b.Hash(), a.Steps(), b.Steps())
+		}
+		different[a.Hash()] = true
+	}
+	if len(different) != 5 {
+		t.Errorf("5 seeds gave %d worlds", len(different))
+	}
+}
+
+// TestDay is 24 hours of three hosts at 1 s adverts: 1 % of the adverts are
+// lost, and every few minutes a host dies or a link goes. The VIP is without a
+// holder only around those.
+func TestDay(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("a day takes seconds")
+	}
+	run := func() *sim.World {
+		w := sim.New(24)
+		for i := range 3 {
+			w.AddHost(fmt.Sprintf("lb%d", i+1), config(fmt.Sprintf("lb%d", i+1), uint8(100+50*i), time.Second, true, false), "eth0", "eth1")
+		}
+		for w.Now() < 24*time.Hour {
+			w.Loss = 0.01
+			w.Run(time.Duration(w.Random().Int64N(int64(10 * time.Minute))))
+			h := w.Hosts()[w.Random().IntN(3)]
+			if h.Crash(); w.Random().IntN(2) == 0 {
+				w.Host("lb1").SetLink("eth0", false)
+			}
+			w.Run(time.Duration(w.Random().Int64N(int64(time.Minute))))
+			heal(w)
+			w.Run(30 * time.Second)
+			for _, vip := range []string{"web", "mail"} {
+				if !w.Settled(vip) || !w.Reached(vip) {
+					t.Fatalf("%v: %s held by %v, clients go to %q", w.Now(), vip, w.Holders(vip), w.Client(vip))
+				}
+			}
+		}
+		return w
+	}
+	w := run()
+	for _, b := range w.Broken() {
+		t.Error(b)
+	}
+	t.Logf("%d steps, trace hash %x", w.Steps(), w.Hash())
+}
+
+// FuzzSwarm lets the fuzzer look for worlds that do not settle.
+func FuzzSwarm(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) { swarm(t, seed) })
+}

@@ -1,0 +1,225 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// epoch is when every world begins.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Delays of the world, each drawn evenly between its bounds.
+var (
+	wireDelay   = span{20 * time.Microsecond, 300 * time.Microsecond}
+	kernelDelay = span{50 * time.Microsecond, 2 * time.Millisecond}
+	probeDelay  = span{time.Millisecond, 5 * time.Millisecond}
+	sightDelay  = span{100 * time.Microsecond, 5 * time.Millisecond} // a change until the link monitor tells
+)
+
+type span struct{ least, most time.Duration }
+
+// World is hosts, the networks between them and what clients believe.
+type World struct {
+	// Loss is the part of all adverts that is lost, 0 to 1.
+	Loss float64
+	// Trace, when set, is called with each line of the transcript.
+	Trace func(at time.Duration, host, line string)
+
+	now    time.Time
+	rng    *rand.Rand
+	queue  queue
+	pushed uint64
+	hosts  []*Host
+	byName map[string]*Host
+	cuts   map[[2]string]bool // from, to
+	cache  map[string]string  // VIP: the host that clients send to
+	steps  uint64
+	stuck  int // steps since time last went on
+	hash   uint64
+	broken []string // invariants that did not hold
+}
+
+// New returns an empty world. The same seed and calls give the same world.
+func New(seed uint64) *World {
+	return &World{
+		now: epoch, rng: rand.New(rand.NewPCG(seed, 0x7669_7064)), byName: map[string]*Host{},
+		cuts: map[[2]string]bool{}, cache: map[string]string{},
+	}
+}
+
+// Now returns the time since the world began.
+func (w *World) Now() time.Duration { return w.now.Sub(epoch) }
+
+// Steps returns how many events engines have handled.
+func (w *World) Steps() uint64 { return w.steps }
+
+// Hash sums up everything that happened: equal worlds have equal hashes.
+func (w *World) Hash() uint64 { return w.hash }
+
+// Broken returns the invariants that did not hold, as sentences with the time.
+func (w *World) Broken() []string { return w.broken }
+
+// Client returns the host that clients reach a VIP at, as far as announcements
+// told them; "" before the first.
+func (w *World) Client(vip string) string { return w.cache[vip] }
+
+// Run lets time pass.
+func (w *World) Run(d time.Duration) {
+	end := w.now.Add(d)
+	for len(w.queue) > 0 && !w.queue[0].at.After(end) {
+		item := heap.Pop(&w.queue).(*item)
+		if item.at.After(w.now) {
+			w.now, w.stuck = item.at, 0
+		}
+		item.do()
+	}
+	w.now = end
+}
+
+// RunUntil lets time pass until ok holds, at most for limit, and reports whether
+// it did.
+func (w *World) RunUntil(limit time.Duration, ok func() bool) bool {
+	end := w.now.Add(limit)
+	for !ok() {
+		if len(w.queue) == 0 || w.queue[0].at.After(end) {
+			w.now = end
+			return ok()
+		}
+		w.Run(max(w.queue[0].at.Sub(w.now), 0))
+	}
+	return true
+}
+
+// Cut stops everything that from sends from reaching to.
+func (w *World) Cut(from, to string) { w.cuts[[2]string{from, to}] = true }
+
+// Heal ends all cuts and losses.
+func (w *World) Heal() {
+	clear(w.cuts)
+	w.Loss = 0
+}
+
+// Random gives choices of faults the world's own randomness.
+func (w *World) Random() *rand.Rand { return w.rng }
+
+// after plans do for a time drawn from s from now.
+func (w *World) after(s span, do func()) {
+	w.pushed++
+	d := s.least + time.Duration(w.rng.Int64N(int64(s.most-s.least)))
+	heap.Push(&w.queue, &item{at: w.now.Add(d), seq: w.pushed, do: do})
+}
+
+// at plans do for a time, or for now when that has passed.
+func (w *World) at(t time.Time, do func()) {
+	w.pushed++
+	if t.Before(w.now) {
+		t = w.now
+	}
+	heap.Push(&w.queue, &item{at: t, seq: w.pushed, do: do})
+}
+
+// carry brings an advert to every other host on the same network that it can
+// reach.
+func (w *World) carry(from *Host, a engine.SendAdvert) {
+	for _, to := range w.hosts {
+		if to == from || !from.reaches(a.Interface) || w.cuts[[2]string{from.name, to.name}] || w.rng.Float64() < w.Loss {
+			continue
+		}
+		w.after(wireDelay, func() {
+			if to.reaches(a.Interface) {
+				to.step(engine.AdvertReceived{Interface: a.Interface, Source: a.Source, Advert: a.Advert, Checksum: a.Checksum})
+			}
+		})
+	}
+}
+
+// trace writes one line into the transcript and the hash.
+func (w *World) trace(host, format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%d %d %s %s", w.hash, w.Now(), host, line) // a hash takes any write
+	w.hash = h.Sum64()
+	if w.Trace != nil {
+		w.Trace(w.Now(), host, line)
+	}
+}
+
+// breaks notes that an invariant did not hold.
+func (w *World) breaks(format string, args ...any) {
+	w.broken = append(w.broken, fmt.Sprintf("%v: ", w.Now())+fmt.Sprintf(format, args...))
+}
+
+// Holders returns the names of the running or dead hosts whose kernel has the
+// addresses of a VIP and whose interface carries traffic.
+func (w *World) Holders(vip string) []string {
+	var names []string
+	for _, h := range w.hosts {
+		if k := h.kernel[vip]; k != nil && h.powered && h.links[k.link].up {
+			names = append(names, h.name)
+		}
+	}
+	return names
+}
+
+// Settled reports whether exactly one host holds the VIP, that host is Active,
+// and nobody else is.
+func (w *World) Settled(vip string) bool {
+	holders := w.Holders(vip)
+	if len(holders) != 1 {
+		return false
+	}
+	for _, h := range w.hosts {
+		if h.eng == nil {
+			continue
+		}
+		if v, ok := h.VIP(vip); ok && (v.State == engine.Active) != (h.name == holders[0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Reached reports whether clients send to a host that holds the VIP.
+func (w *World) Reached(vip string) bool { return slices.Contains(w.Holders(vip), w.cache[vip]) }
+
+// address returns the address of the i-th host on the n-th network.
+func address(n, i int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, byte(2 + n), byte(1 + i)}), 24)
+}
+
+type item struct {
+	at  time.Time
+	seq uint64
+	do  func()
+}
+
+// queue orders what is to come by time, then by when it was planned.
+type queue []*item
+
+func (q queue) Len() int      { return len(q) }
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q queue) Less(i, j int) bool {
+	if !q[i].at.Equal(q[j].at) {
+		return q[i].at.Before(q[j].at)
+	}
+	return q[i].seq < q[j].seq
+}
+
+// Push implements heap.Interface.
+func (q *queue) Push(x any) { *q = append(*q, x.(*item)) }
+
+// Pop implements heap.Interface.
+func (q *queue) Pop() any {
+	old := *q
+	x := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return x
+}

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// Status returns a copy of what the engine knows at now. Nothing in it is shared
+// with the engine.
+func (e *Engine) Status(now time.Time) Status {
+	s := Status{Node: e.cfg.Node, Now: now, Started: e.started, Drained: len(e.vips) > 0}
+	for _, v := range e.vips {
+		s.VIPs = append(s.VIPs, e.vipStatus(now, v))
+		s.Drained = s.Drained && v.drained != nil
+	}
+	for _, c := range e.checks {
+		s.Checks = append(s.Checks, c.status())
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.links)) {
+		s.Links = append(s.Links, e.linkStatus(e.links[name]))
+	}
+	return s
+}
+
+func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
+	set, heard := v.router.Settings(), v.router.Heard()
+	s := VIPStatus{
+		Name: v.name, Interface: v.cfg.Interface, VRID: v.cfg.VRID, Version: v.cfg.Version, Family: "ipv6",
+		Addresses: slices.Clone(v.cfg.Addresses), Held: v.state == Active && v.want && v.applied,
+		State: v.state, Stage: v.stage(), Since: v.since, Reason: v.reason, Why: e.why(now, v),
+		Priority:   PriorityStatus{Configured: v.cfg.Priority, Effective: set.Priority, Terms: slices.Clone(v.terms)},
+		Interval:   v.cfg.Interval,
+		ActiveDown: v.router.ActiveDownInterval(), ActiveDownDue: v.router.ActiveDownDue(), PreemptHolding: v.router.Preempting(now),
+		AdvertsSent: v.sent, AdvertsReceived: v.received, ReleasesSent: v.releasesSent, ReleasesReceived: v.releasesReceived,
+		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions),
+	}
+	if v.cfg.Family4() {
+		s.Family = "ipv4"
+	}
+	if v.group != nil {
+		s.Group = v.group.name
+	}
+	for _, b := range v.blockers {
+		s.Blockers = append(s.Blockers, b.text)
+	}
+	if v.drained != nil {
+		d := *v.drained
+		s.Drained = &d
+	}
+	if v.router.State() == vrrp.Backup && heard.Source.IsValid() {
+		s.Active = &ActiveStatus{Address: heard.Source, Priority: heard.Priority, Interval: heard.Interval, Heard: heard.At}
+	}
+	return s
+}
+
+// stage returns the stage that the VIP has not reached yet, or Held.
+func (v *vip) stage() Stage {
+	switch {
+	case v.router.State() == vrrp.Initialize:
+		return Eligible
+	case v.router.State() == vrrp.Backup:
+		return Elected
+	}
+	return Held
+}
+
+func (c *checkRun) status() CheckStatus {
+	stats := c.state.Stats()
+	return CheckStatus{
+		Name: c.name, Type: c.cfg.Spec.Type(), State: c.word(), Since: stats.Since, Consecutive: stats.Consecutive,
+		Rise: c.cfg.Rise, Fall: c.cfg.Fall, Runs: stats.Runs, Failures: stats.Failures,
+		LastOK: stats.LastOK, LastDetail: c.detail, LastRun: stats.LastRun, LastTook: c.took,
+	}
+}
+
+func (e *Engine) linkStatus(l *link) LinkStatus {
+	s := LinkStatus{Name: l.Name, Present: l.Present, Up: l.up(), Since: l.since}
+	if a := l.primary(true, e.managed); a.IsValid() {
+		s.Source4 = a.String()
+	}
+	if a := l.primary(false, e.managed); a.IsValid() {
+		s.Source6 = fmt.Sprint(a)
+	}
+	return s
+}

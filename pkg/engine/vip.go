@@ -1,0 +1,271 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// Copies of a release are sent after the first one, so that one lost packet does
+// not cost the peer a whole Active_Down_Interval.
+const (
+	releaseCopies = 2
+	releaseApart  = 10 * time.Millisecond
+)
+
+// vip is one VIP on its way through the stages.
+type vip struct {
+	name   string
+	cfg    VIP
+	group  *group
+	router *vrrp.Router
+	list   []netip.Addr // addresses of the election's family: what adverts list
+	timer  timer
+
+	state  State
+	since  time.Time
+	reason string
+	text   string // why the state was entered, a sentence
+	record uint64 // of the last transition
+
+	own      []blocker // why it is not eligible by itself
+	blockers []blocker // the same, or those of its sync group
+	terms    []PriorityTerm
+	drained  *DrainStatus
+
+	kernel
+	announcing
+
+	leaving bool // was Active: the addresses are on their way out, then a release is sent
+	copies  int  // of the release, still to be sent
+	copyAt  time.Time
+	replace *VIP // configuration that waits for the release of the old one
+	removed bool // a reload took it away; it ends with its release
+	moving  *move
+	quiet   bool // the first advert waits for the addresses
+
+	sent, received, releasesSent, releasesReceived uint64
+	contests, restored                             uint64
+	transitions                                    map[string]uint64
+	sendFailedAt                                   time.Time
+}
+
+// move is a failover that an operator asked for and waits for.
+type move struct {
+	id    uint64
+	since time.Time
+}
+
+// group is a sync group: all of its members are held here, or none.
+type group struct {
+	name    string
+	members []*vip // sorted by name
+}
+
+func (v *vip) owner() bool { return v.cfg.Priority == vrrp.PriorityOwner }
+
+// next returns the earliest deadline of the VIP.
+func (v *vip) next() time.Time {
+	next := earliest(v.router.Next(), v.retryAt, v.burstDue(), v.refreshAt, v.copyAt, v.blockedUntil)
+	if v.drained != nil {
+		next = earliest(next, v.drained.Until)
+	}
+	return next
+}
+
+// wake acts on whatever is due.
+func (e *Engine) wake(now time.Time, v *vip) {
+	v.quiet = false // an advert that is due is not held back
+	e.follow(now, v, v.router.Wake(now), 0)
+	if !v.copyAt.IsZero() && !now.Before(v.copyAt) {
+		e.sendRelease(now, v)
+	}
+	if !v.retryAt.IsZero() && !now.Before(v.retryAt) {
+		v.retryAt = time.Time{}
+		e.reconcile(now, v)
+	}
+	e.announceDue(now, v)
+	expired := v.drained != nil && !v.drained.Until.IsZero() && !now.Before(v.drained.Until)
+	if expired {
+		e.endDrain(now, v, "its time is over")
+	}
+	if expired || !v.blockedUntil.IsZero() && !now.Before(v.blockedUntil) {
+		e.evaluate(now, 0)
+	}
+	e.schedule(v)
+}
+
+// follow carries out what the election wants.
+func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
+	if out.Changed {
+		switch out.Became {
+		case vrrp.Active:
+			e.becomeActive(now, v, out.Reason, cause)
+		case vrrp.Backup:
+			e.becomeBackup(now, v, out.Reason, cause)
+		case vrrp.Initialize:
+		}
+	}
+	if out.Advertise && !v.quiet {
+		e.advertise(v, v.router.Settings().Priority)
+	}
+	if out.Contest {
+		e.contest(now, v)
+	}
+	if out.Due {
+		e.promote(now, v)
+	}
+}
+
+// promote takes over when Active_Down_Timer ran out. A member of a sync group
+// waits until no other member hears a live Active: then all of them move.
+func (e *Engine) promote(now time.Time, v *vip) {
+	members := []*vip{v}
+	if v.group != nil {
+		members = v.group.members
+	}
+	ready := func(m *vip) bool { return m.router.Due() || m.router.State() == vrrp.Active }
+	if !allOf(members, ready) {
+		return
+	}
+	for _, m := range members {
+		e.follow(now, m, m.router.TakeOver(now), v.record)
+		e.schedule(m)
+	}
+}
+
+func allOf(vips []*vip, ok func(*vip) bool) bool {
+	return !slices.ContainsFunc(vips, func(v *vip) bool { return !ok(v) })
+}
+
+// becomeActive wants the addresses; what they need is done when the kernel has
+// them.
+//
+// Who preempts a live Active keeps quiet until then: the other one holds the
+// addresses until it hears us, so no packet falls between the two.
+func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause uint64) {
+	v.copies, v.copyAt = 0, time.Time{}
+	v.quiet = reason == vrrp.ReasonPreempted
+	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
+	e.setAddresses(now, v, true)
+	e.endMove(now, v, true)
+}
+
+func (e *Engine) activeText(now time.Time, v *vip, reason vrrp.Reason) string {
+	heard := v.router.Heard()
+	limit := round(v.router.ActiveDownInterval())
+	switch {
+	case reason == vrrp.ReasonOwner:
+		return "the addresses are this host's own (priority 255)"
+	case reason == vrrp.ReasonRelease && heard.Source.IsValid():
+		return fmt.Sprintf("%s gave it up", heard.Source)
+	case reason == vrrp.ReasonRelease:
+		return "the Active gave it up"
+	case reason == vrrp.ReasonPreempted:
+		return fmt.Sprintf("%s advertises %d, own %d", heard.Source, heard.Priority, v.router.Settings().Priority)
+	case heard.Source.IsValid():
+		return fmt.Sprintf("no advert from %s for %s", heard.Source, round(now.Sub(heard.At)))
+	}
+	return fmt.Sprintf("nobody was heard for %s", limit)
+}
+
+// becomeBackup gives the addresses up, if it had them, to a better Active.
+func (e *Engine) becomeBackup(now time.Time, v *vip, reason vrrp.Reason, cause uint64) {
+	was := v.state
+	text := "listens for an Active"
+	if heard := v.router.Heard(); reason != vrrp.ReasonListen && heard.Source.IsValid() {
+		text = fmt.Sprintf("%s advertises %d, own %d", heard.Source, heard.Priority, v.router.Settings().Priority)
+	}
+	cause = e.transition(now, v, Backup, string(reason), text, cause)
+	if was != Active {
+		return
+	}
+	e.setAddresses(now, v, false)
+	if v.group == nil {
+		return
+	}
+	for _, m := range v.group.members {
+		if m.state == Active {
+			e.withdraw(now, m, Initialize, "sync", fmt.Sprintf("%s of sync group %s went to another host", v.name, v.group.name), cause)
+		}
+	}
+}
+
+// withdraw leaves the election. An Active removes its addresses first and sends
+// its release when they are gone (RFC 9568, Section 6.4.3, step 305).
+func (e *Engine) withdraw(now time.Time, v *vip, to State, reason, text string, cause uint64) {
+	wasActive := v.router.State() == vrrp.Active
+	v.router.Stop()
+	e.transition(now, v, to, reason, text, cause)
+	if wasActive {
+		v.leaving = true
+		e.setAddresses(now, v, false)
+	}
+	e.schedule(v)
+}
+
+// left is called when the addresses of a VIP that leaves are gone.
+func (e *Engine) left(now time.Time, v *vip) {
+	v.leaving = false
+	v.copies = releaseCopies + 1
+	e.sendRelease(now, v)
+	e.evaluate(now, v.record)
+}
+
+// sendRelease sends one copy of the release and plans the next.
+func (e *Engine) sendRelease(now time.Time, v *vip) {
+	e.advertise(v, vrrp.PriorityRelease)
+	v.releasesSent++
+	v.copies--
+	v.copyAt = time.Time{}
+	if v.copies > 0 {
+		v.copyAt = now.Add(releaseApart)
+	}
+}
+
+// advertise sends one advert with the given priority.
+func (e *Engine) advertise(v *vip, priority uint8) {
+	set := v.router.Settings()
+	v.sent++
+	e.do(SendAdvert{
+		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC, Source: set.Address, Peers: v.cfg.UnicastPeers,
+		Advert: vrrp.Advert{
+			Version: v.cfg.Version, VRID: v.cfg.VRID, Priority: priority, Interval: v.cfg.Interval, Addresses: v.list,
+		},
+		Checksum: v.cfg.Checksum,
+	})
+}
+
+// transition enters a state, counts it and reports it once.
+func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string, cause uint64) uint64 {
+	from := v.state
+	v.reason, v.text = reason, text
+	if from == to {
+		return v.record
+	}
+	v.state, v.since = to, now
+	v.transitions[string(from)+" "+string(to)+" "+reason]++
+	severity := Notice
+	if to == Fault {
+		severity = Warning
+	}
+	v.record = e.report(now, Record{
+		Type: RecordTransition, Name: v.name, From: string(from), To: string(to), Reason: reason, Cause: cause, Severity: severity,
+		Text: fmt.Sprintf("%s: %s -> %s (%s)", v.name, from, to, text),
+	})
+	return v.record
+}
+
+// round makes a duration readable without losing what matters.
+func round(d time.Duration) time.Duration {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond)
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
+}
