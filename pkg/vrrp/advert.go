@@ -60,6 +60,8 @@ type Cause string
 
 // The causes, in the order in which a packet is looked at.
 const (
+	CauseOverflow    Cause = "overflow"        // the kernel had no room left: we were too slow
+	CauseInterface   Cause = "interface"       // came in on another interface
 	CauseHopLimit    Cause = "ttl"             // hop limit below 255
 	CauseLength      Cause = "length"          // truncated, overlong, or lengths that disagree
 	CauseVersion     Cause = "version"         // not 2 or 3, or not the one this virtual router speaks
@@ -76,3 +78,26 @@ const (
 	CauseSource      Cause = "unicast_source"  // unicast from a host that is not a peer
 	CauseOwn         Cause = "own_source"      // our own packet came back, or someone uses our address
 )
+
+// Causes lists every cause, in the order in which a packet is looked at.
+func Causes() []Cause {
+	return []Cause{
+		CauseOverflow, CauseInterface, CauseHopLimit, CauseLength, CauseVersion,
+		CauseType, CauseVRID, CauseUnknownVRID, CauseCount, CauseChecksum,
+		CauseInterval, CauseAuthType, CauseFamily, CauseAddressList,
+		CauseDestination, CauseSource, CauseOwn,
+	}
+}
+
+// Anomaly names something about an accepted advert that is not as the standard
+// wants it, and that an operator should be able to see. Most adverts have none,
+// which is the zero value.
+type Anomaly string
+
+// AnomalyLinkLocal: the first IPv6 address of the list is not link-local, as
+// RFC 9568, Section 5.2.9 demands. keepalived sends such adverts when it is
+// given only global addresses, so they are accepted.
+const AnomalyLinkLocal Anomaly = "first_not_link_local"
+
+// Anomalies lists every anomaly.
+func Anomalies() []Anomaly { return []Anomaly{AnomalyLinkLocal} }
