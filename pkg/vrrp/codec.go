@@ -49,7 +49,7 @@ const (
 // another one than src and dst, version 2 over IPv6.
 func (a Advert) AppendTo(b []byte, src, dst netip.Addr, form Checksum) ([]byte, error) {
 	if err := a.check(src, dst, form); err != nil {
-		return b, fmt.Errorf("encode advert of VRID %d: %w", a.VRID, err)
+		return b, fmt.Errorf("encode advert: %w", err)
 	}
 	start := len(b)
 	b = append(b, a.Version<<4|typeAdvertisement, a.VRID, a.Priority, uint8(len(a.Addresses)))

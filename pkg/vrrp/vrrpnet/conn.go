@@ -1,0 +1,119 @@
+package vrrpnet
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/mdlayher/socket"
+
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// ErrGone is what [Conn.Run] returns when the interface was removed, renamed or
+// moved to another network namespace. A new Conn is needed, for an interface
+// that is created again under the same name is another one to the kernel.
+var ErrGone = errors.New("interface is gone")
+
+// Received is an advert of a member.
+type Received struct {
+	Source   netip.Addr
+	Advert   vrrp.Advert
+	Checksum vrrp.Checksum
+}
+
+// Conn sends and receives adverts on one interface in one family. Its methods
+// may be called from several goroutines, Run from one at a time.
+type Conn struct {
+	name    string
+	index   int
+	family4 bool
+	log     *slog.Logger
+
+	links   *links
+	bound   *socket.Conn
+	virtual *socket.Conn
+	filter  atomic.Pointer[vrrp.Filter]
+	count   counters
+	in      *receiver
+
+	mu         sync.Mutex // of the two below
+	out        *sender    // through bound
+	outVirtual *sender    // through virtual
+}
+
+// Listen opens a Conn on the interface of that name, for IPv4 or IPv6, and joins
+// the VRRP group there. It believes nobody before [Conn.SetMembers]. It needs
+// CAP_NET_RAW and CAP_NET_ADMIN. The error wraps [syscall.ENODEV] when there is
+// no such interface or when it has no IPv6.
+func Listen(ifname string, family4 bool, log *slog.Logger) (*Conn, error) {
+	c := &Conn{name: ifname, family4: family4, log: log.With("interface", ifname, "family", family(family4))}
+	if err := c.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for %s adverts on %s: %w", family(family4), ifname, err), c.Close())
+	}
+	c.filter.Store(vrrp.NewFilter(nil))
+	c.count.init()
+	return c, nil
+}
+
+func family(family4 bool) string {
+	if family4 {
+		return "ipv4"
+	}
+	return "ipv6"
+}
+
+func (c *Conn) open() error {
+	var err error
+	// First, so that no event after the lookup is missed.
+	if c.links, err = openLinks(); err != nil {
+		return err
+	}
+	if c.index, err = c.links.index(c.name); err != nil {
+		return err
+	}
+	if c.bound, err = openBound(c.index, c.family4); err != nil {
+		return err
+	}
+	if c.virtual, err = openVirtual(c.family4); err != nil {
+		return err
+	}
+	var bound, virtual syscall.RawConn
+	if bound, err = c.bound.SyscallConn(); err != nil {
+		return err
+	}
+	if virtual, err = c.virtual.SyscallConn(); err != nil {
+		return err
+	}
+	c.in = newReceiver(bound, c.family4)
+	c.out, c.outVirtual = newSender(bound, c.family4), newSender(virtual, c.family4)
+	return nil
+}
+
+// SetMembers says whose adverts to believe from now on, and which addresses are
+// this host's own: adverts that claim to come from one of those are refused. All
+// of it replaces what was set before.
+func (c *Conn) SetMembers(own []netip.Addr, members ...vrrp.Membership) {
+	c.filter.Store(vrrp.NewFilter(own, members...))
+}
+
+// Close ends Run and closes the sockets. Closing twice does no harm.
+func (c *Conn) Close() error {
+	var errs []error
+	for _, s := range []*socket.Conn{c.bound, c.virtual} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	if c.links != nil {
+		errs = append(errs, c.links.sock.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close sockets on %s: %w", c.name, err)
+	}
+	return nil
+}
