@@ -1,0 +1,268 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// builder turns a checked tree into a [Config]. A value that is wrong has been
+// reported and becomes a zero one, which the rules leave alone.
+type builder struct {
+	*reporter
+	root *node
+}
+
+// section is one table of the file, and the one with its defaults.
+type section struct {
+	node     *node // nil = absent
+	defaults *node // nil = none
+	pattern  string
+}
+
+// find returns the node of a key such as "garp.repeat", nil when it is not set.
+func (s section) find(key string) *node {
+	names := strings.Split(key, ".")
+	for _, n := range []*node{s.node, s.defaults} {
+		if n = find(n, names); n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// get returns the value of a key, its default when it is not set, and the zero
+// value when it is wrong or has no default.
+func get[T any](s section, key string) T {
+	var v any
+	if n := s.find(key); n != nil {
+		v = n.parsed
+	} else {
+		v = defaultOf(s.pattern + "." + key)
+	}
+	t, _ := v.(T)
+	return t
+}
+
+// getList is get for a list.
+func getList[T any](s section, key string) []T {
+	var list []T
+	for _, v := range get[[]any](s, key) {
+		if t, ok := v.(T); ok {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// must returns whether a key that has no default is set, and reports it if not.
+func (b *builder) must(s section, key, example string) bool {
+	if s.find(key) != nil {
+		return true
+	}
+	for _, n := range s.node.table {
+		if n.meant == key {
+			return false // reported as unknown already
+		}
+	}
+	b.atValue(s.node, Error, fmt.Sprintf("%s: `%s` is missing", s.node, key), fmt.Sprintf("add `%s = %s`", key, example))
+	return false
+}
+
+// sections returns the named tables under a top-level one, in their order.
+func (b *builder) sections(name string) []section {
+	parent := b.root.table[name]
+	if parent == nil {
+		return nil
+	}
+	var list []section
+	for _, n := range parent.children() {
+		if n.isTable() {
+			list = append(list, section{node: n, pattern: name + ".*"})
+		}
+	}
+	return list
+}
+
+func (b *builder) vips() []section {
+	list := b.sections("vip")
+	for i := range list {
+		list[i].defaults = b.root.table["vip_defaults"]
+	}
+	return list
+}
+
+func (b *builder) build() *Config {
+	node := section{node: b.root.table["node"], pattern: "node"}
+	control := section{node: b.root.table["control"], pattern: "control"}
+	metrics := section{node: b.root.table["metrics"], pattern: "metrics"}
+	c := &Config{
+		Engine: engine.Config{
+			Node:         get[string](node, "name"),
+			StartupDelay: get[time.Duration](node, "startup_delay"),
+			VIPs:         map[string]engine.VIP{},
+			Groups:       map[string][]string{},
+			Checks:       map[string]check.Config{},
+		},
+		Control:    Control{Socket: get[string](control, "socket"), AdminGroup: get[string](control, "admin_group")},
+		Metrics:    Metrics{Listen: get[string](metrics, "listen")},
+		ScriptUser: get[string](node, "script_user"),
+	}
+	for _, s := range b.sections("check") {
+		c.Engine.Checks[s.node.name] = b.check(s)
+	}
+	for _, s := range b.vips() {
+		c.Engine.VIPs[s.node.name] = b.vip(s, c.Engine.Checks)
+	}
+	for _, s := range b.sections("sync") {
+		if b.must(s, "vips", `["web", "inside"]`) {
+			c.Engine.Groups[s.node.name] = getList[string](s, "vips")
+		}
+	}
+	return c
+}
+
+func (b *builder) vip(s section, checks map[string]check.Config) engine.VIP {
+	b.must(s, "interface", `"eth0"`)
+	b.must(s, "vrid", "51")
+	b.must(s, "addresses", `["192.0.2.10/24"]`)
+	return engine.VIP{
+		Interface:     get[string](s, "interface"),
+		VRID:          uint8(get[int](s, "vrid")),     // 1–255 by its kind
+		Version:       uint8(get[int](s, "version")),  // 2–3
+		Priority:      uint8(get[int](s, "priority")), // 1–255
+		Interval:      get[time.Duration](s, "advert_interval"),
+		Addresses:     getList[netip.Prefix](s, "addresses"),
+		Preempt:       get[bool](s, "preempt"),
+		PreemptDelay:  get[time.Duration](s, "preempt_delay"),
+		UnicastPeers:  getList[netip.Addr](s, "unicast_peers"),
+		UnicastSource: get[netip.Addr](s, "unicast_source"),
+		VMAC:          get[bool](s, "vmac"),
+		Checksum:      checksums[get[string](s, "checksum")],
+		Track:         trackedChecks(s, checks),
+		TrackLinks:    trackedLinks(s),
+		Routes:        b.routes(s),
+		GARP: engine.GARP{
+			Repeat:   get[int](s, "garp.repeat"),
+			Interval: get[time.Duration](s, "garp.interval"),
+			Bursts:   getList[time.Duration](s, "garp.bursts"),
+			Refresh:  get[time.Duration](s, "garp.refresh"),
+		},
+	}
+}
+
+var checksums = map[string]vrrp.Checksum{
+	"rfc5798": vrrp.ChecksumPseudoHeader,
+	"rfc9568": vrrp.ChecksumMessage,
+}
+
+func trackedChecks(s section, checks map[string]check.Config) map[string]check.Weight {
+	var m map[string]check.Weight
+	for _, t := range get[[]tracked](s, "track") {
+		if m == nil {
+			m = map[string]check.Weight{}
+		}
+		m[t.name] = t.weight
+		if c, ok := checks[t.name]; ok && t.own {
+			m[t.name] = c.Weight
+		}
+	}
+	return m
+}
+
+func trackedLinks(s section) map[string]check.Weight {
+	var m map[string]check.Weight
+	for _, t := range get[[]tracked](s, "track_interfaces") {
+		if m == nil {
+			m = map[string]check.Weight{}
+		}
+		m[t.name] = t.weight
+	}
+	return m
+}
+
+func (b *builder) routes(s section) []engine.Route {
+	var routes []engine.Route
+	for _, n := range get[[]*node](s, "routes") {
+		r := section{node: n, pattern: "vip.*.routes[]"}
+		if !b.must(r, "to", `"10.9.0.0/16"`) {
+			continue
+		}
+		routes = append(routes, engine.Route{
+			To:    get[netip.Prefix](r, "to"),
+			Via:   get[netip.Addr](r, "via"),
+			Table: get[int](r, "table"),
+		})
+	}
+	return routes
+}
+
+func (b *builder) check(s section) check.Config {
+	c := check.Config{
+		Interval:     get[time.Duration](s, "interval"),
+		Timeout:      get[time.Duration](s, "timeout"),
+		FastInterval: get[time.Duration](s, "fast_interval"),
+		Rise:         get[int](s, "rise"),
+		Fall:         get[int](s, "fall"),
+		InitOK:       get[string](s, "init") == "ok",
+		Weight:       get[check.Weight](s, "weight"),
+	}
+	if s.find("timeout") == nil {
+		c.Timeout = c.Interval
+	}
+	if !b.must(s, "type", `"tcp"`) {
+		return c
+	}
+	kind := get[string](s, "type")
+	b.onlyOf(s, kind)
+	switch kind {
+	case "exec":
+		b.must(s, "command", `["/usr/local/bin/check"]`)
+		c.Spec = check.Exec{Command: getList[string](s, "command"), User: get[string](s, "user")}
+	case "tcp":
+		c.Spec = b.tcp(s)
+	case "file":
+		b.must(s, "path", `"/run/maintenance"`)
+		c.Spec = check.File{Path: get[string](s, "path"), Absent: !get[bool](s, "exists")}
+	}
+	return c
+}
+
+func (b *builder) tcp(s section) check.TCP {
+	port, target := s.find("port"), s.find("address")
+	switch {
+	case port == nil && target == nil:
+		b.must(s, "port", "443")
+	case port != nil && target != nil:
+		b.atKey(port, Error, fmt.Sprintf("%s: `port` and `address` exclude each other", s.node), "address holds a port: \"192.0.2.1:443\"")
+	}
+	t := check.TCP{Address: get[string](s, "address")}
+	switch {
+	case t.Address == "":
+		t.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(get[int](s, "port")))
+	case strings.HasPrefix(t.Address, ":"):
+		t.Address = "127.0.0.1" + t.Address
+	}
+	if source := get[netip.Addr](s, "source"); source.IsValid() {
+		t.Source = source.String()
+	}
+	return t
+}
+
+// onlyOf reports keys of other types of check.
+func (b *builder) onlyOf(s section, kind string) {
+	for _, n := range s.node.children() {
+		row := rowOf()[s.pattern+"."+n.name]
+		if kind != "" && row != nil && row.only != "" && row.only != kind {
+			b.atKey(n, Error, fmt.Sprintf("%s: a check of type %s has no `%s`", s.node, kind, n.name),
+				fmt.Sprintf("`%s` is for `type = %q`", n.name, row.only))
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package config
+
+import "github.com/vipd/vipd/pkg/engine"
+
+// Config is a configuration that was checked.
+type Config struct {
+	Engine     engine.Config // Node is "" when the file names none: the short hostname is meant
+	Control    Control
+	Metrics    Metrics
+	ScriptUser string   // runs the checks of type exec that name no user of their own
+	Files      []string // that were read, the first one first
+}
+
+// Control is how commands reach the daemon.
+type Control struct {
+	Socket     string // absolute path, at most 107 bytes
+	AdminGroup string // may change things, as root may; a group that does not exist has no members
+}
+
+// Metrics is where metrics are served besides the control socket.
+type Metrics struct {
+	Listen string // IP:port or :port, "" = nowhere else
+}
+
+// Load reads the file name, and all that it includes, from r. The problems are
+// never nil and hold warnings as well; with an error among them there is no
+// Config.
+func Load(r Reader, name string) (*Config, *Problems) {
+	l := &loader{fs: r}
+	root := l.load(name)
+	if root != nil {
+		whole := l.kept[Error] == 0
+		l.checkTable(root, "")
+		if whole { // otherwise what seems to be missing may be in what was not read
+			b := &builder{reporter: &l.reporter, root: root}
+			config := b.build()
+			b.rules(config)
+			problems := l.result(name, l.files)
+			if problems.Errors() > 0 {
+				return nil, problems
+			}
+			for _, f := range l.files {
+				config.Files = append(config.Files, f.name)
+			}
+			return config, problems
+		}
+	}
+	return nil, l.result(name, l.files)
+}

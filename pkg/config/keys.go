@@ -1,0 +1,215 @@
+package config
+
+import (
+	"sync"
+	"time"
+)
+
+// key is one row of the table of keys: everything that the checker, the hints,
+// reference.toml and vipd.toml(5) say about it.
+type key struct {
+	path string // pattern: * is any name, [] an element of a list
+	kind kind
+	def  string   // the default as TOML; "" = absent says what happens
+	none string   // what it means that a key without a default is absent
+	doc  string   // one sentence
+	rfc  string   // the standard's name for it, and where that is defined
+	also []string // what others call it: keepalived, FRR
+	only string   // the type of check that has it; "" = every one
+}
+
+// table is one row of the tables, with what others call it.
+type tableRow struct {
+	path string
+	also []string
+}
+
+var tables = []tableRow{
+	{path: ""},
+	{path: "node", also: []string{"global_defs", "global"}},
+	{path: "control"},
+	{path: "metrics"},
+	{path: "vip"},
+	{path: "vip.*", also: []string{"vrrp_instance", "vrrp", "virtual_router"}},
+	{path: "vip.*.garp"},
+	{path: "vip.*.routes[]"},
+	{path: "vip_defaults", also: []string{"vrrp_defaults"}},
+	{path: "sync"},
+	{path: "sync.*", also: []string{"vrrp_sync_group", "sync_group"}},
+	{path: "check"},
+	{path: "check.*", also: []string{"vrrp_script", "vrrp_track_file", "track_file"}},
+}
+
+const required = "required"
+
+var (
+	nameText      = text{what: "a name: letters, digits, . _ -", check: checkName}
+	interfaceText = text{what: "an interface name, 1–15 characters", check: checkInterface}
+	pathText      = text{what: "an absolute path", check: checkPath}
+	userText      = text{what: "a user, by name or number", check: checkUser}
+	groupText     = text{what: "a group, by name or number", check: checkUser}
+	argument      = text{what: "a string", free: true}
+)
+
+// keyRows is the table of keys.
+var keyRows = []key{
+	{path: "include", kind: list{text{what: "a file name or pattern"}}, none: "no other files",
+		doc: "Files to read as well, relative to this file; patterns are sorted, and the same key in two files is an error."},
+
+	{path: "node.name", kind: nameText, none: "the short hostname",
+		doc:  "Name of this host in status, events and metrics.",
+		also: []string{"router_id", "node_name"}},
+	{path: "node.startup_delay", kind: duration{0, time.Hour, false}, def: `"0s"`,
+		doc:  "Wait this long after the start before joining elections.",
+		also: []string{"vrrp_startup_delay", "vrrp_delay_after_boot", "delay_after_boot"}},
+	{path: "node.script_user", kind: userText, def: `"vipd"`,
+		doc: "User that runs checks of type exec, unless the check names another one."},
+
+	{path: "control.socket", kind: text{what: "an absolute path of at most 107 bytes", check: checkSocket}, def: `"/run/vipd/vipd.sock"`,
+		doc: "Unix socket for the commands of vipd."},
+	{path: "control.admin_group", kind: groupText, def: `"vipd-admin"`,
+		doc: "Members of this group, and root, may change things; the socket's own group may look."},
+	{path: "metrics.listen", kind: text{what: "IP address and port, or :port", check: checkListen}, none: "only on the control socket",
+		doc: "Address on which /metrics is served over HTTP."},
+
+	{path: "vip.*.interface", kind: interfaceText, none: required,
+		doc: "Interface on which the election runs and which gets the addresses."},
+	{path: "vip.*.vrid", kind: integer{1, 255}, none: required,
+		doc: "Number of the virtual router: the same on all its hosts, and on no other router of that network.",
+		rfc: "VRID (RFC 9568, 5.2.3)", also: []string{"virtual_router_id", "virtual_router"}},
+	{path: "vip.*.priority", kind: integer{1, 255}, def: `100`,
+		doc: "Who is Active: the highest wins; 255 is for the host that owns the addresses as its own.",
+		rfc: "Priority (RFC 9568, 5.2.4)", also: []string{"prio"}},
+	{path: "vip.*.version", kind: integer{2, 3}, def: `3`,
+		doc: "Version of VRRP; 2 elects over IPv4 only and in whole seconds.",
+		rfc: "Version (RFC 9568, 5.2.1; RFC 3768)", also: []string{"vrrp_version"}},
+	{path: "vip.*.advert_interval", kind: interval{}, def: `"1s"`,
+		doc: "Time between two adverts of the Active.",
+		rfc: "Advertisement_Interval (RFC 9568, 6.1)", also: []string{"advert_int", "advertisement_interval"}},
+	{path: "vip.*.addresses", kind: list{hostAddress{}}, none: required,
+		doc:  "Addresses that move together, without a length /32 or /128; the election runs over the family of the first, and adverts list that family.",
+		rfc:  "IPvX Address(es) (RFC 9568, 5.2.9)",
+		also: []string{"virtual_ipaddress", "virtual_ipaddress_excluded", "address", "ip", "virtual_ip"}},
+	{path: "vip.*.preempt", kind: boolean{}, def: `true`,
+		doc: "Take the addresses back from an Active with a lower priority.",
+		rfc: "Preempt_Mode (RFC 9568, 6.1)"},
+	{path: "vip.*.preempt_delay", kind: duration{0, time.Hour, false}, def: `"0s"`,
+		doc: "Wait this long before taking the addresses back; a dead or demoted Active is never waited for."},
+	{path: "vip.*.unicast_peers", kind: list{address{}}, none: "adverts go to the multicast group",
+		doc:  "Send adverts to these hosts only, and take them from these hosts only.",
+		also: []string{"unicast_peer"}},
+	{path: "vip.*.unicast_source", kind: address{}, none: "the interface's primary address",
+		doc:  "Source address of unicast adverts.",
+		also: []string{"unicast_src_ip"}},
+	{path: "vip.*.vmac", kind: boolean{}, def: `false`,
+		doc: "Answer for the addresses with the virtual MAC 00:00:5e:00:01:VRID, on a macvlan interface.",
+		rfc: "Virtual Router MAC Address (RFC 9568, 7.3)", also: []string{"use_vmac"}},
+	{path: "vip.*.track", kind: tracking{nameText}, none: "no check matters",
+		doc:  "Checks that this VIP depends on: a list, or a table with a weight for each.",
+		also: []string{"track_script", "track_check", "track_checks", "track_file", "track_process"}},
+	{path: "vip.*.track_interfaces", kind: tracking{interfaceText}, none: "only its own interface matters",
+		doc:  "More interfaces that this VIP depends on: a list (\"fault\"), or a table with a weight for each.",
+		also: []string{"track_interface"}},
+	{path: "vip.*.routes", kind: rows{"vip.*.routes[]"}, none: "no routes",
+		doc:  "Routes that exist while the addresses are held here.",
+		also: []string{"virtual_routes"}},
+	{path: "vip.*.routes[].to", kind: network{}, none: required,
+		doc: "Destination."},
+	{path: "vip.*.routes[].via", kind: address{}, none: "directly on the interface",
+		doc: "Next hop.", also: []string{"gw", "gateway"}},
+	{path: "vip.*.routes[].table", kind: integer{1, 1<<32 - 1}, none: "the main table",
+		doc: "Number of the routing table."},
+	{path: "vip.*.garp.repeat", kind: integer{1, 100}, def: `5`,
+		doc: "Gratuitous ARP requests (or neighbour advertisements) per address and burst.",
+		rfc: "gratuitous ARP (RFC 9568, 6.4.2)", also: []string{"garp_master_repeat"}},
+	{path: "vip.*.garp.interval", kind: duration{0, time.Second, false}, def: `"1ms"`,
+		doc:  "Time between the frames of one burst.",
+		also: []string{"garp_interval", "gna_interval"}},
+	{path: "vip.*.garp.bursts", kind: list{duration{0, time.Minute, false}}, def: `["0s", "50ms", "200ms", "1s"]`,
+		doc:  "When bursts start, counted from a takeover and from every contest that was won.",
+		also: []string{"garp_master_delay"}},
+	{path: "vip.*.garp.refresh", kind: duration{time.Second, 24 * time.Hour, true}, def: `"60s"`,
+		doc:  "Repeat one frame per address this often while held; 0s is never.",
+		also: []string{"garp_master_refresh"}},
+	{path: "vip.*.checksum", kind: choice{"rfc5798", "rfc9568"}, def: `"rfc5798"`,
+		doc: "Checksum sent in version 3 over IPv4: rfc5798 with a pseudo-header, as most routers expect, or rfc9568 without; both are accepted.",
+		rfc: "Checksum (RFC 9568, 5.2.8)", also: []string{"v3_checksum_as_v2", "checksum_with_ipv4_pseudoheader"}},
+
+	{path: "sync.*.vips", kind: list{nameText}, none: required,
+		doc:  "VIPs that are held together or not at all.",
+		also: []string{"group"}},
+
+	{path: "check.*.type", kind: choice{"exec", "tcp", "file"}, none: required,
+		doc: "What the check does: run a program, connect, or look for a file."},
+	{path: "check.*.interval", kind: duration{10 * time.Millisecond, 24 * time.Hour, false}, def: `"1s"`,
+		doc: "Time between the starts of two probes."},
+	{path: "check.*.timeout", kind: duration{time.Millisecond, 24 * time.Hour, false}, none: "the interval",
+		doc: "A probe that takes longer has failed; at most the interval."},
+	{path: "check.*.fast_interval", kind: duration{10 * time.Millisecond, 24 * time.Hour, false}, none: "the interval",
+		doc: "Interval while the check is rising or falling; at most the interval."},
+	{path: "check.*.rise", kind: integer{1, 1000}, def: `2`,
+		doc: "Good results in a row that make the check pass."},
+	{path: "check.*.fall", kind: integer{1, 1000}, def: `2`,
+		doc: "Bad results in a row that make the check fail."},
+	{path: "check.*.weight", kind: weight{}, def: `"fault"`,
+		doc: "What a failure does to a VIP that lists the check: \"fault\" makes it not eligible, a negative number lowers its priority; a positive one raises it while the check passes."},
+	{path: "check.*.init", kind: choice{"fail", "ok"}, def: `"fail"`,
+		doc:  "Result before the first probe.",
+		also: []string{"init_fail"}},
+	{path: "check.*.command", kind: list{argument}, none: required, only: "exec",
+		doc:  "Program and arguments, without a shell; exit code 0 is good.",
+		also: []string{"script"}},
+	{path: "check.*.user", kind: userText, none: "node.script_user", only: "exec",
+		doc: "User that runs the program."},
+	{path: "check.*.port", kind: integer{1, 65535}, none: "address is given", only: "tcp",
+		doc: "Port on 127.0.0.1 to connect to."},
+	{path: "check.*.address", kind: text{what: "host:port, or :port for 127.0.0.1", check: checkTarget}, none: "port is given", only: "tcp",
+		doc: "Host and port to connect to."},
+	{path: "check.*.source", kind: address{loopback: true}, none: "the system chooses", only: "tcp",
+		doc: "Local address to connect from."},
+	{path: "check.*.path", kind: pathText, none: required, only: "file",
+		doc: "File to look for.", also: []string{"file"}},
+	{path: "check.*.exists", kind: boolean{}, def: `true`, only: "file",
+		doc: "Good while the file exists; false: good while it does not."},
+}
+
+// rowOf finds a row of keyRows by its path.
+var rowOf = sync.OnceValue(func() map[string]*key {
+	m := make(map[string]*key, len(keyRows))
+	for i := range keyRows {
+		m[keyRows[i].path] = &keyRows[i]
+	}
+	return m
+})
+
+// tableOf finds a row of tables by its path.
+var tableOf = sync.OnceValue(func() map[string]*tableRow {
+	m := make(map[string]*tableRow, len(tables))
+	for i := range tables {
+		m[tables[i].path] = &tables[i]
+	}
+	return m
+})
+
+// defaultOf is the value of a key that is absent, nil when it has none.
+func defaultOf(path string) any { return defaults()[path] }
+
+var defaults = sync.OnceValue(func() map[string]any {
+	m := map[string]any{}
+	for path, row := range rowOf() {
+		if row.def == "" {
+			continue
+		}
+		f := &file{name: path, text: "x = " + row.def}
+		values, err := decode(f.text)
+		if err != nil {
+			continue // a test parses them all
+		}
+		root, _ := scan(f)
+		attach(root, values)
+		if v, ok := row.kind.parse(&reporter{}, root.table["x"]); ok {
+			m[path] = v
+		}
+	}
+	return m
+})
