@@ -62,7 +62,9 @@ func (r *reporter) unknown(in, n *node, pattern string) {
 		what = fmt.Sprintf("unknown table [%s]", n)
 	}
 	var hint string
-	n.meant, hint = unknownHint(n, pattern)
+	if r.kept[Error] < maxProblems { // it takes a while to find
+		n.meant, hint = unknownHint(n, pattern)
+	}
 	r.atKey(n, Error, what, hint)
 }
 

@@ -53,7 +53,9 @@ func (m memory) Glob(pattern string) ([]string, error) {
 // tree is a Reader of the files of a directory.
 type tree string
 
-func (t tree) Open(name string) (io.ReadCloser, error) { return os.Open(filepath.Join(string(t), name)) }
+func (t tree) Open(name string) (io.ReadCloser, error) {
+	return os.Open(filepath.Join(string(t), name))
+}
 
 func (t tree) Glob(pattern string) ([]string, error) {
 	names, err := filepath.Glob(filepath.Join(string(t), pattern))
