@@ -71,7 +71,7 @@ func (r *reporter) unknown(in, n *node, pattern string) {
 // rows is a list of tables; its value is a []*node of those that are tables.
 type rows struct{ pattern string }
 
-func (rows) allowed() string { return "list of tables" }
+func (rows) allowed() string { return "a list of tables" }
 
 func (k rows) parse(r *reporter, n *node) (any, bool) {
 	if !n.isList() {

@@ -126,7 +126,7 @@ var keyRows = []key{
 		doc:  "Time between the frames of one burst.",
 		also: []string{"garp_interval", "gna_interval"}},
 	{path: "vip.*.garp.bursts", kind: list{duration{0, time.Minute, false}}, def: `["0s", "50ms", "200ms", "1s"]`,
-		doc:  "When bursts start, counted from a takeover and from every contest that was won.",
+		doc:  "When bursts start, 1–16 of them in order, counted from a takeover and from every contest that was won.",
 		also: []string{"garp_master_delay"}},
 	{path: "vip.*.garp.refresh", kind: duration{time.Second, 24 * time.Hour, true}, def: `"60s"`,
 		doc:  "Repeat one frame per address this often while held; 0s is never.",

@@ -181,7 +181,7 @@ func durationHint(n *node, text string) string {
 // list is an array of values of one kind; its value is a []any.
 type list struct{ of kind }
 
-func (k list) allowed() string { return "list: " + k.of.allowed() }
+func (k list) allowed() string { return "a list, each " + k.of.allowed() }
 
 func (k list) parse(r *reporter, n *node) (any, bool) {
 	if !n.isList() {

@@ -27,11 +27,15 @@ func (r *reporter) report(f *file, at span, severity Severity, message, hint str
 		return
 	}
 	p := Problem{File: f.name, Severity: severity, Message: printable(message), Hint: printable(hint)}
+	at.start = min(max(at.start, 0), len(f.text)) // the library may point outside
+	for at.start > 0 && at.start < len(f.text) && !utf8.RuneStart(f.text[at.start]) {
+		at.start-- // or into a character
+	}
 	var line string
 	p.Line, p.Column, line = f.place(at.start)
 	p.Excerpt, p.caret = excerpt(line, p.Column-1)
 	end := min(max(at.end, at.start), len(f.text))
-	length := utf8.RuneCountInString(f.text[min(at.start, end):end])
+	length := utf8.RuneCountInString(f.text[at.start:end])
 	p.Length = max(1, min(length, utf8.RuneCountInString(line)-p.Column+1))
 	if slices.Contains(r.problems, p) {
 		return

@@ -54,7 +54,7 @@ type tracked struct {
 type tracking struct{ of text }
 
 func (k tracking) allowed() string {
-	return "list of names, or table of names and weights"
+	return "a list of names, or a table of names and weights"
 }
 
 func (k tracking) parse(r *reporter, n *node) (any, bool) {
