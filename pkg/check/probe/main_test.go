@@ -1,0 +1,33 @@
+package probe
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+	"github.com/vipd/vipd/testenv"
+)
+
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+
+const ms = time.Millisecond
+
+// script writes an executable file. Without the lock a test that forks at that
+// moment would keep it open for writing, and nobody could run it.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "check.sh")
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func config(spec check.Spec, timeout time.Duration) check.Config {
+	return check.Config{Spec: spec, Interval: timeout, Timeout: timeout, Rise: 1, Fall: 1}
+}

@@ -1,0 +1,72 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+)
+
+// Result is the verdict of one probe.
+type Result struct {
+	OK     bool
+	Detail string        // one line for a human, never empty: "exit 1: backend 3 of 5"
+	Took   time.Duration // until the verdict was certain
+}
+
+// Settings are what probes need beside their spec.
+type Settings struct {
+	Check string // name of the check, for programs: VIPD_CHECK
+	User  string // who runs programs of checks that name no user; "" = vipd's own user
+}
+
+// Probe carries out one probe. It returns soon after ctx ends at the latest,
+// unless the kernel itself does not answer (a dead network file system).
+type Probe func(ctx context.Context, spec check.Spec, s Settings) Result
+
+// probes has a probe for every type of check.
+var probes = map[string]Probe{
+	"exec": of(Exec),
+	"tcp":  of(TCP),
+	"file": of(File),
+}
+
+// of makes a Probe of a function for one type of spec.
+func of[S check.Spec](fn func(context.Context, S, Settings) Result) Probe {
+	return func(ctx context.Context, spec check.Spec, s Settings) Result {
+		sp, ok := spec.(S)
+		if !ok {
+			return Result{Detail: fmt.Sprintf("no probe for %T", spec)}
+		}
+		return fn(ctx, sp, s)
+	}
+}
+
+// Once probes once, now, within cfg.Timeout.
+func Once(ctx context.Context, cfg check.Config, s Settings) Result {
+	if cfg.Spec == nil {
+		return Result{Detail: "no probe: the check has no type"}
+	}
+	probe, ok := probes[cfg.Spec.Type()]
+	if !ok {
+		return Result{Detail: fmt.Sprintf("no probe for type %s", cfg.Spec.Type())}
+	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	start := time.Now()
+	res := probe(ctx, cfg.Spec, s)
+	if res.Took == 0 {
+		res.Took = time.Since(start)
+	}
+	return res
+}
+
+// limit is the time that ctx leaves, for messages.
+func limit(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return time.Until(deadline).Round(time.Millisecond)
+}

@@ -1,0 +1,162 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/pkg/check"
+)
+
+// searchPath is the PATH of programs, and where names without a slash are
+// looked up. vipd's own PATH does not matter: it differs between a shell and a
+// unit.
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// command prepares the program of a check.
+func command(e check.Exec, s Settings) (*exec.Cmd, error) {
+	if len(e.Command) == 0 || e.Command[0] == "" {
+		return nil, errors.New("no command to run")
+	}
+	path, err := lookup(e.Command[0])
+	if err != nil {
+		return nil, err
+	}
+	name := e.User
+	if name == "" {
+		name = s.User
+	}
+	cred, err := credential(name)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.Cmd{
+		Path: path,
+		Args: e.Command,
+		Env:  []string{"PATH=" + searchPath, "LANG=C.UTF-8", "VIPD_CHECK=" + s.Check},
+		Dir:  "/",
+		SysProcAttr: &syscall.SysProcAttr{
+			Setpgid:    true,
+			Pdeathsig:  syscall.SIGKILL, // no orphans when vipd itself is killed
+			Credential: cred,
+		},
+	}, nil
+}
+
+// lookup finds a program by its absolute path or by its name in searchPath.
+func lookup(name string) (string, error) {
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	if strings.Contains(name, "/") {
+		return "", fmt.Errorf("start %s: not an absolute path", name)
+	}
+	for _, dir := range filepath.SplitList(searchPath) {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("start %s: no such program in %s", name, searchPath)
+}
+
+// credential is what a program needs to run as the user (a name or a uid), nil
+// when that is who we are.
+func credential(name string) (*syscall.Credential, error) {
+	if name == "" {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		if u, err = user.LookupId(name); err != nil {
+			return nil, fmt.Errorf("run as %s: no such user", name)
+		}
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("run as %s: uid %s: %w", name, u.Uid, err)
+	}
+	if int(uid) == os.Geteuid() {
+		return nil, nil
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("run as %s: gid %s: %w", name, u.Gid, err)
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("run as %s: look up its groups: %w", name, err)
+	}
+	cred := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	for _, id := range ids {
+		if g, err := strconv.ParseUint(id, 10, 32); err == nil {
+			cred.Groups = append(cred.Groups, uint32(g))
+		}
+	}
+	return cred, nil
+}
+
+// process is a running program, the leader of its process group.
+type process struct {
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when it has ended; it is not reaped by then
+}
+
+// start starts cmd without ambient capabilities, and watches for its end.
+func start(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, exited: make(chan struct{})}
+	started := make(chan error, 1)
+	go func() {
+		defer close(p.exited)
+		// Never unlocked. The thread ends with this goroutine: it has lost its
+		// ambient capabilities, and Pdeathsig is sent when it ends.
+		runtime.LockOSThread()
+		err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+		if err == nil {
+			awaitExit(cmd.Process.Pid)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// awaitExit blocks until a child has ended, and leaves it to be reaped.
+func awaitExit(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// wait waits for the end of the program or of ctx, kills whatever is left in
+// the process group, and reaps the program. It reports whether ctx ended first.
+func (p *process) wait(ctx context.Context) (killed bool) {
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		killed = true
+	}
+	// Until it is reaped nobody else can get the number of the group.
+	_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL) // no process left is no error
+	<-p.exited
+	_ = p.cmd.Wait() // its verdict is in ProcessState
+	return killed
+}
