@@ -110,9 +110,10 @@ func TestExecTimeout(t *testing.T) {
 // once, and the children are killed.
 func TestExecLeavesChildren(t *testing.T) {
 	t.Parallel()
+	there := filepath.Join(t.TempDir(), "there")
 	for _, tt := range []struct{ name, text string }{
 		{"in its group", "sleep 61 & echo started"},
-		{"in a session of their own", "setsid sleep 20 & echo started"},
+		{"in a session of their own", "setsid sh -c 'echo started; touch " + there + "; exec sleep 20' & until [ -e " + there + " ]; do :; done"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
