@@ -25,20 +25,13 @@ func Isolate() (done bool, code int, err error) {
 	if os.Getenv(isolated) != "" {
 		return false, 0, enter()
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), isolated+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
-		Pdeathsig:  syscall.SIGKILL,
+	cmd := again(os.Geteuid() != 0)
+	err = cmd.Start()
+	if errors.Is(err, syscall.EPERM) && os.Geteuid() == 0 {
+		cmd = again(true) // root without CAP_SYS_ADMIN, as in a container
+		err = cmd.Start()
 	}
-	if uid := os.Geteuid(); uid != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	if err := cmd.Start(); err != nil {
+	if err != nil {
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) {
 			return true, 1, fmt.Errorf("start in namespaces of its own: %w (run as root, or allow user namespaces: "+
 				"sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000 kernel.apparmor_restrict_unprivileged_userns=0)", err)
@@ -46,7 +39,7 @@ func Isolate() (done bool, code int, err error) {
 		return true, 1, fmt.Errorf("start in namespaces of its own: %w", err)
 	}
 	forward := make(chan os.Signal, 4)
-	signal.Notify(forward, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(forward, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	go func() {
 		for s := range forward {
 			_ = cmd.Process.Signal(s) // it may have ended just now
@@ -59,7 +52,35 @@ func Isolate() (done bool, code int, err error) {
 	if err != nil && !errors.As(err, &exit) {
 		return true, 1, fmt.Errorf("wait for the isolated process: %w", err)
 	}
-	return true, max(cmd.ProcessState.ExitCode(), 0), nil
+	return true, exitCode(cmd.ProcessState), nil
+}
+
+// again is the command that runs this program once more in namespaces of its
+// own; asUser adds a user namespace in which the caller is root.
+func again(asUser bool) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), isolated+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if asUser {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	return cmd
+}
+
+// exitCode is the code to leave with: the child's own, or 128 and the signal
+// that ended it, as a shell has it.
+func exitCode(state *os.ProcessState) int {
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return state.ExitCode()
 }
 
 // enter prepares the fresh namespaces: mounts stay private, /sys shows this

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -15,6 +17,16 @@ import (
 type NS struct {
 	file *os.File
 	nl   *netlink.Handle
+
+	mu     sync.Mutex
+	starts chan start // to the thread that starts processes; nil until the first
+	closed bool
+}
+
+// start asks the keeper thread to start a process.
+type start struct {
+	cmd  *exec.Cmd
+	done chan error
 }
 
 // NewNS makes an empty network namespace with lo up.
@@ -58,11 +70,57 @@ func (ns *NS) Do(fn func() error) error {
 	})
 }
 
-// Start starts cmd inside the namespace.
-func (ns *NS) Start(cmd *exec.Cmd) error { return ns.Do(cmd.Start) }
+// Start starts cmd inside the namespace. The process is killed when the
+// namespace is closed and when the calling process dies, however that happens:
+// its parent is a thread that lives exactly as long. (A process that changes
+// its user or gains capabilities loses that bond, see PR_SET_PDEATHSIG.)
+func (ns *NS) Start(cmd *exec.Cmd) error {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.closed {
+		return fmt.Errorf("start %s: %w", cmd.Path, os.ErrClosed)
+	}
+	if ns.starts == nil {
+		ns.starts = make(chan start)
+		go ns.keep(ns.starts)
+	}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	if cmd.SysProcAttr.Pdeathsig == 0 {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
+	s := start{cmd: cmd, done: make(chan error, 1)}
+	ns.starts <- s
+	return <-s.done
+}
 
-// Close gives the namespace up; the kernel removes it with its last user.
+// keep starts processes on one thread inside the namespace until the channel
+// is closed.
+func (ns *NS) keep(starts <-chan start) {
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	err := unix.Setns(ns.Fd(), unix.CLONE_NEWNET)
+	for s := range starts {
+		if err != nil {
+			s.done <- fmt.Errorf("enter network namespace: %w", err)
+			continue
+		}
+		s.done <- s.cmd.Start()
+	}
+}
+
+// Close gives the namespace up and kills what [NS.Start] started in it; the
+// kernel removes the namespace with its last user. A second call does nothing.
 func (ns *NS) Close() error {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.closed {
+		return nil
+	}
+	ns.closed = true
+	if ns.starts != nil {
+		close(ns.starts)
+	}
 	ns.nl.Close()
 	return ns.file.Close()
 }
