@@ -42,6 +42,9 @@ type link struct {
 // Dir is a directory for the files of this host; it ends with the lab.
 func (h *Host) Dir() string { return h.dir }
 
+// OnClose has [Lab.Close] call fn, before what was registered earlier.
+func (h *Host) OnClose(fn func() error) { h.lab.onClose(fn) }
+
 // Attach plugs the host into another segment and returns the name of the new
 // interface: eth0, eth1, …
 func (h *Host) Attach(s *Segment, prefixes ...string) (dev string, err error) {

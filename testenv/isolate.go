@@ -15,6 +15,9 @@ import (
 // isolated marks, in the environment, a process that Isolate has started.
 const isolated = "VIPD_TESTENV_ISOLATED"
 
+// Isolated reports whether the process runs in namespaces that [Isolate] made.
+func Isolated() bool { return os.Getenv(isolated) != "" }
+
 // Isolate makes sure that the calling process runs in network and mount
 // namespaces of its own, in which it is root. In the process that the user
 // started it runs the same program again inside them, passes signals on, and
@@ -22,7 +25,7 @@ const isolated = "VIPD_TESTENV_ISOLATED"
 // done = false, and the caller goes on. An ordinary user gets a user namespace
 // as well. An error says that this machine forbids namespaces, and what to do.
 func Isolate() (done bool, code int, err error) {
-	if os.Getenv(isolated) != "" {
+	if Isolated() {
 		return false, 0, enter()
 	}
 	cmd := again(os.Geteuid() != 0)

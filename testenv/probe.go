@@ -243,8 +243,16 @@ func (p *Prober) WaitAnswer(ctx context.Context, host string) (Probe, error) {
 // without an answer are pending, not lost.
 func (p *Prober) Report() *Report {
 	p.mu.Lock()
+	t, now, over := p.t.clone(), time.Since(p.start), p.over // the rest may take longer than a probe
+	p.mu.Unlock()
+	return t.report(p.start, p.period, now, over)
+}
+
+// Sent is how many probes have left so far.
+func (p *Prober) Sent() int {
+	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.t.report(p.start, p.period, time.Since(p.start), p.over)
+	return len(p.t.probes)
 }
 
 // Stop sends no more, gives the last probes up to [ProbeTimeout] to be answered,

@@ -22,8 +22,8 @@ func TestProberGap(t *testing.T) {
 			_, err = p.WaitAnswer(within(t, 5*time.Second), "lb1")
 			ok(t, err)
 
-			warm := p.Report().Sent
-			ok(t, testenv.Until(t.Context(), func() bool { return p.Report().Sent >= warm+200 }))
+			warm := p.Sent()
+			ok(t, testenv.Until(t.Context(), func() bool { return p.Sent() >= warm+200 }))
 			down := time.Now()
 			ok(t, l.Cut(l.lb1))
 			ok(t, testenv.Until(t.Context(), func() bool { return time.Since(down) >= 200*time.Millisecond }))

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"slices"
@@ -17,20 +18,25 @@ var forbidden error
 // that skip into a failure, so that a skipped lab is never counted as passed.
 func Require(t testing.TB, programs ...string) {
 	t.Helper()
-	if forbidden != nil || os.Getenv(isolated) == "" {
-		missing(t, "netns", "namespaces: ", forbidden)
+	if forbidden != nil {
+		Missing(t, "netns", forbidden)
+	}
+	if !Isolated() {
+		Missing(t, "netns", errors.New("the tests do not run inside testenv.Main"))
 	}
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			missing(t, p[strings.LastIndex(p, "/")+1:], "program: ", err)
+			Missing(t, p[strings.LastIndex(p, "/")+1:], err)
 		}
 	}
 }
 
-func missing(t testing.TB, word string, args ...any) {
+// Missing skips the test because of err, or fails it if VIPD_REQUIRE names the
+// word.
+func Missing(t testing.TB, word string, err error) {
 	t.Helper()
 	if slices.Contains(strings.Split(os.Getenv("VIPD_REQUIRE"), ","), word) {
-		t.Fatal(append([]any{"required but missing: "}, args...)...)
+		t.Fatalf("required but missing: %s: %v", word, err)
 	}
-	t.Skip(append([]any{"missing: "}, args...)...)
+	t.Skipf("missing: %s: %v", word, err)
 }

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -18,6 +19,12 @@ type probe struct {
 	heard time.Duration // 0 while unanswered
 	host  uint16
 	again uint16 // further answers
+}
+
+func (t *timeline) clone() *timeline {
+	c := *t
+	c.probes, c.names = slices.Clone(t.probes), slices.Clone(t.names)
+	return &c
 }
 
 // add notes a probe that is about to be sent and returns its sequence number.
