@@ -46,7 +46,7 @@ func (h *Host) Injector(dev string) (*Injector, error) {
 // mmsghdr is struct mmsghdr of sendmmsg(2).
 type mmsghdr struct {
 	hdr unix.Msghdr
-	len uint32
+	_   uint32 // bytes sent, which the kernel fills in
 }
 
 // batch is how many frames one system call sends.

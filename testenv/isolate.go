@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -101,11 +102,13 @@ func enter() error {
 // Main is the body of a TestMain for tests that need namespaces: it runs m
 // inside an isolated process. Where namespaces are forbidden the tests fail if
 // the list in the environment variable VIPD_REQUIRE names "netns"; otherwise m
-// runs outside, where every test that calls [Require] skips and says why.
+// runs outside, where every test that calls [Require] skips and says why;
+// examples, which cannot skip, are left out.
 func Main(m *testing.M) int {
 	done, code, err := Isolate()
 	if err != nil {
 		forbidden = err
+		_ = flag.Set("test.skip", "^Example") // an explicit -skip comes after it and wins
 		return m.Run()
 	}
 	if done {

@@ -192,8 +192,7 @@ func macvlan(h *testenv.Host, r router) error {
 	if err := nl.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set %s up: %w", attrs.Name, err)
 	}
-	// Or the parent answers ARP for the virtual address with its own MAC.
-	return h.Sysctl("net/ipv4/conf/"+r.Device+"/arp_ignore", "1")
+	return virtualMACOnly(h, r.Device)
 }
 
 // addrGenModeNone is IN6_ADDR_GEN_MODE_NONE.

@@ -21,8 +21,9 @@ import (
 type Keepalived struct {
 	Process *testenv.Process
 
-	host *testenv.Host
-	dir  string
+	host    *testenv.Host
+	dir     string
+	routers []router
 
 	asking sync.Mutex // one question at a time: the answer is a file
 }
@@ -45,6 +46,13 @@ func StartKeepalived(h *testenv.Host, c Config) (*Keepalived, error) {
 	if err := k.write(c); err != nil {
 		return nil, err
 	}
+	for _, r := range k.routers {
+		if r.VMAC {
+			if err := virtualMACOnly(h, r.Device); err != nil {
+				return nil, fmt.Errorf("start keepalived: %w", err)
+			}
+		}
+	}
 	cmd := exec.Command("keepalived", "--dont-fork", "--log-console", "--log-detail", "--no-syslog", "--vrrp",
 		"--use-file", k.path("keepalived.conf"), "--pid", k.path("keepalived.pid"),
 		"--vrrp_pid", k.path("vrrp.pid"), "--checkers_pid", k.path("checkers.pid"), "--bfd_pid", k.path("bfd.pid"))
@@ -58,10 +66,12 @@ func StartKeepalived(h *testenv.Host, c Config) (*Keepalived, error) {
 func (k *Keepalived) path(name string) string { return filepath.Join(k.dir, name) }
 
 func (k *Keepalived) write(c Config) error {
-	text, err := keepalivedConfig(k.host.Name, c)
+	routers, err := c.complete()
 	if err != nil {
 		return fmt.Errorf("configure keepalived: %w", err)
 	}
+	k.routers = routers
+	text := keepalivedConfig(k.host.Name, c.Extra, routers)
 	if err := os.WriteFile(k.path("keepalived.conf"), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("configure keepalived: %w", err)
 	}
@@ -151,13 +161,9 @@ func (k *Keepalived) Status(ctx context.Context) (map[string]Status, error) {
 }
 
 // keepalivedConfig writes the configuration file.
-func keepalivedConfig(host string, c Config) (string, error) {
-	routers, err := c.complete()
-	if err != nil {
-		return "", err
-	}
+func keepalivedConfig(host, extra string, routers []router) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "global_defs {\n  router_id %s\n  vrrp_version 3\n}\n%s\n", host, c.Extra)
+	fmt.Fprintf(&b, "global_defs {\n  router_id %s\n  vrrp_version 3\n}\n%s\n", host, extra)
 	for _, r := range routers {
 		fmt.Fprintf(&b, "vrrp_instance %s {\n  state BACKUP\n  interface %s\n  version %d\n  virtual_router_id %d\n  priority %d\n  advert_int %g\n",
 			r.Name, r.Device, r.Version, r.VRID, r.Priority, r.Interval.Seconds())
@@ -184,7 +190,7 @@ func keepalivedConfig(host string, c Config) (string, error) {
 		}
 		b.WriteString("}\n")
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 func block(b *strings.Builder, name string, lines []string) {

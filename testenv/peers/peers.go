@@ -9,9 +9,12 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/vipd/vipd/testenv"
 )
 
 // Router is one virtual router as a peer takes part in it.
@@ -146,6 +149,16 @@ func parse(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("parse address %q: %w", s, err)
 	}
 	return p, nil
+}
+
+// virtualMACOnly keeps the interface below a virtual MAC from telling its own
+// MAC for the virtual address, in answers and in questions, as the
+// documentation of virtual MACs on Linux asks for: clients would stay with it
+// through a failover.
+func virtualMACOnly(h *testenv.Host, dev string) error {
+	return errors.Join(
+		h.Sysctl("net/ipv4/conf/"+dev+"/arp_ignore", "1"),
+		h.Sysctl("net/ipv4/conf/"+dev+"/arp_announce", "2"))
 }
 
 var (
