@@ -1,0 +1,41 @@
+package control
+
+import (
+	"context"
+
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// Backend is the daemon as the control socket sees it. Every method may be
+// called from many goroutines at once.
+type Backend interface {
+	Source
+	Commander
+}
+
+// Source tells what is and what was.
+type Source interface {
+	// Status returns a copy of everything that there is to know. The schema is
+	// filled in by the server.
+	Status(ctx context.Context) (StatusDocument, error)
+
+	// Records returns the records with a Seq above since, oldest first, and a
+	// channel that is closed as soon as there is a newer one than those.
+	Records(since uint64) (records []engine.Record, more <-chan struct{})
+}
+
+// Commander changes things.
+type Commander interface {
+	// Do gives a Drain, Undrain or Failover to the engine, with an ID of the
+	// backend's choice, and returns its answer. A refusal is an answer, not an
+	// error. When ctx ends first, the command may still be carried out.
+	Do(ctx context.Context, ev engine.Event) (engine.Answer, error)
+
+	// RunCheck makes one probe of a check now. Its result does not count
+	// towards rise and fall. An unknown name was sorted out before.
+	RunCheck(ctx context.Context, name string) (CheckResult, error)
+
+	// Reload reads the configuration again and applies it when it is valid. An
+	// invalid one is a result with Problems, not an error, and changes nothing.
+	Reload(ctx context.Context, actor string) (ReloadResult, error)
+}

@@ -1,0 +1,156 @@
+package control
+
+import (
+	"time"
+
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// The schemas of the documents. Within a version a field may be added, but none
+// is removed or gets another type or meaning.
+const (
+	schemaStatus  = "vipd.status/v1"
+	schemaVIP     = "vipd.vip/v1"
+	schemaWhy     = "vipd.why/v1"
+	schemaChecks  = "vipd.checks/v1"
+	schemaCheck   = "vipd.check-run/v1"
+	schemaEvent   = "vipd.event/v1"
+	schemaAnswer  = "vipd.answer/v1"
+	schemaReload  = "vipd.reload/v1"
+	schemaHealth  = "vipd.health/v1"
+	schemaProblem = "vipd.problem/v1"
+)
+
+// StatusDocument is the answer to GET /v1/status, schema vipd.status/v1: the
+// engine's status, and what only the daemon around it knows. In JSON `node` is
+// the object, which takes the place of the engine's bare name.
+type StatusDocument struct {
+	Schema string `json:"schema"`
+	Node   Node   `json:"node"`
+	engine.Status
+}
+
+// Node is what the daemon knows about itself.
+type Node struct {
+	Name     string       `json:"name"`
+	Version  string       `json:"version"`
+	Revision string       `json:"revision,omitempty"` // of the source
+	PID      int          `json:"pid"`
+	Config   ConfigStatus `json:"config"`
+	Edge     EdgeStatus   `json:"edge"`
+}
+
+// ConfigStatus tells which configuration runs and how the last reload went.
+type ConfigStatus struct {
+	Path            string    `json:"path"`
+	Hash            string    `json:"hash"`                 // digest of what runs, in hex
+	Loaded          time.Time `json:"loaded"`               // when what runs was read
+	LastReload      time.Time `json:"last_reload,omitzero"` // last attempt; zero = none since the start
+	LastReloadOK    bool      `json:"last_reload_ok"`       // true while there was none
+	LastReloadError string    `json:"last_reload_error,omitempty"`
+}
+
+// EdgeStatus is what the edges count.
+type EdgeStatus struct {
+	Dropped []DropCount `json:"packets_dropped,omitempty"`
+	GARP    []SentCount `json:"garp_sent,omitempty"`
+	NA      []SentCount `json:"na_sent,omitempty"`
+}
+
+// DropCount counts packets that were not believed.
+type DropCount struct {
+	Interface string `json:"interface"`
+	Family    string `json:"family"` // ipv4, ipv6
+	Reason    string `json:"reason"` // text of a vrrp.Cause
+	Count     uint64 `json:"count"`
+}
+
+// SentCount counts gratuitous ARP or unsolicited NA frames.
+type SentCount struct {
+	Interface string `json:"interface"`
+	Cause     string `json:"cause"` // as in engine.Announce
+	Count     uint64 `json:"count"`
+}
+
+// VIPDocument is the answer to GET /v1/vips/{name}, schema vipd.vip/v1.
+type VIPDocument struct {
+	Schema string           `json:"schema"`
+	Node   string           `json:"node"`
+	Now    time.Time        `json:"time"`
+	VIP    engine.VIPStatus `json:"vip"`
+}
+
+// ChecksDocument is the answer to GET /v1/checks, schema vipd.checks/v1.
+type ChecksDocument struct {
+	Schema string               `json:"schema"`
+	Node   string               `json:"node"`
+	Now    time.Time            `json:"time"`
+	Checks []engine.CheckStatus `json:"checks"`
+}
+
+// CheckResult is the answer to POST /v1/checks/{name}/run, schema
+// vipd.check-run/v1.
+type CheckResult struct {
+	Schema string        `json:"schema"`
+	Check  string        `json:"check"`
+	OK     bool          `json:"ok"`
+	Detail string        `json:"detail"` // one line for a human
+	Took   time.Duration `json:"took_ns"`
+}
+
+// ReloadResult is the answer to POST /v1/reload, schema vipd.reload/v1.
+type ReloadResult struct {
+	Schema   string   `json:"schema"`
+	Hash     string   `json:"hash"`               // of what runs now
+	Changes  []string `json:"changes"`            // "vip.web.priority: 150 -> 140"; none = the files say what runs already
+	Warnings []string `json:"warnings,omitempty"` // as check-config prints them
+	// Problems, when there are any, are why nothing was changed, as check-config
+	// prints them. The client gets them as a [Problem].
+	Problems []string `json:"-"`
+}
+
+// AnswerDocument is the answer to a drain, undrain or failover that was carried
+// out, schema vipd.answer/v1. One that was refused is a [Problem].
+type AnswerDocument struct {
+	Schema string `json:"schema"`
+	Text   string `json:"text"`
+}
+
+// Event is one line of GET /v1/events, schema vipd.event/v1.
+type Event struct {
+	Schema string `json:"schema"`
+	Node   string `json:"node"`
+	engine.Record
+}
+
+// DrainRequest is the body of POST /v1/drain and, without Reason and For, of
+// POST /v1/undrain.
+type DrainRequest struct {
+	Names  []string `json:"names,omitempty"`  // none = all
+	Reason string   `json:"reason,omitempty"` // up to 256 bytes, one line
+	For    string   `json:"for,omitempty"`    // "2h": ends by itself; "" = stays until undrain
+	Wait   bool     `json:"wait,omitempty"`   // answer only when none of them is held any more
+}
+
+// healthDocument is the answer to GET /healthz, schema vipd.health/v1.
+type healthDocument struct {
+	Schema string `json:"schema"`
+	OK     bool   `json:"ok"`
+}
+
+// complete fills in what the server owes to every status document.
+func (d *StatusDocument) complete() {
+	d.Schema = schemaStatus
+	if d.Node.Name == "" {
+		d.Node.Name = d.Status.Node
+	}
+	if d.VIPs == nil {
+		d.VIPs = []engine.VIPStatus{}
+	}
+	if d.Checks == nil {
+		d.Checks = []engine.CheckStatus{}
+	}
+	if d.Links == nil {
+		d.Links = []engine.LinkStatus{}
+	}
+}

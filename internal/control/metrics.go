@@ -1,0 +1,197 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// Lateness is the histogram vipd_timer_lateness_seconds: how much later than
+// asked for the engine's loop was woken. It may be used from many goroutines.
+type Lateness struct{ histogram prometheus.Histogram }
+
+// NewLateness makes an empty histogram with buckets from 100 µs to 1 s.
+func NewLateness() *Lateness {
+	return &Lateness{prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "vipd_timer_lateness_seconds",
+		Help:    "How much later than asked for the loop was woken.",
+		Buckets: []float64{100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1},
+	})}
+}
+
+// Observe counts one wake-up. A negative lateness counts as none.
+func (l *Lateness) Observe(late time.Duration) { l.histogram.Observe(max(late, 0).Seconds()) }
+
+// metricsPage is the page /metrics.
+func metricsPage(src Source, late *Lateness) (http.Handler, error) {
+	reg := prometheus.NewRegistry()
+	all := []prometheus.Collector{
+		collector{src},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}
+	if late != nil {
+		all = append(all, late.histogram)
+	}
+	for _, c := range all {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxFollowers}), nil
+}
+
+// collector prints a status as metrics.
+type collector struct{ src Source }
+
+// desc describes a metric: its name without the prefix, what it says, its labels.
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("vipd_"+name, help, labels, nil)
+}
+
+// vipDesc describes a metric of one VIP.
+func vipDesc(name, help string, labels ...string) *prometheus.Desc {
+	return desc("vip_"+name, help, append([]string{"vip", "interface", "vrid", "family"}, labels...)...)
+}
+
+var (
+	descBuild      = desc("build_info", "Constant 1, labelled with what runs.", "version", "revision", "goversion")
+	descConfig     = desc("config_info", "Constant 1, labelled with the digest of the running configuration.", "config_hash")
+	descReloadOK   = desc("config_last_reload_successful", "Whether the last reload was applied; 1 while there was none.")
+	descReloadTime = desc("config_last_reload_timestamp_seconds", "When the running configuration was read.")
+	descDrained    = desc("drained", "Whether every VIP is drained.")
+
+	descState       = vipDesc("state", "State of the virtual router, 1 for the current one.", "state")
+	descHeld        = vipDesc("held", "Whether this host has the addresses.")
+	descVIPDrained  = vipDesc("drained", "Whether an operator took the VIP out of service.")
+	descPriority    = vipDesc("priority", "Effective priority.")
+	descConfigured  = vipDesc("priority_configured", "Configured priority.")
+	descActivePrio  = vipDesc("active_priority", "Priority of the other host that is Active; absent when none is heard.")
+	descSent        = vipDesc("adverts_sent_total", "Adverts sent.")
+	descReceived    = vipDesc("adverts_received_total", "Valid adverts received.")
+	descRelSent     = vipDesc("releases_sent_total", "Adverts with priority 0 sent.")
+	descRelReceived = vipDesc("releases_received_total", "Adverts with priority 0 received.")
+	descTransitions = vipDesc("transitions_total", "Changes of state.", "from", "to", "reason")
+	descLast        = vipDesc("last_transition_timestamp_seconds", "When the current state was entered.")
+	descInterval    = vipDesc("advert_interval_seconds", "Advertisement_Interval of this host.")
+	descDown        = vipDesc("active_down_interval_seconds", "Silence after which this host takes over.")
+	descAge         = vipDesc("advert_age_seconds", "Time since the last advert of the other host that is Active; absent when none is heard.")
+	descRestored    = vipDesc("addresses_restored_total", "Addresses that somebody else removed and vipd put back.")
+	descContests    = vipDesc("contests_won_total", "Contests won: a lower-priority advert was heard while Active.")
+
+	descLink    = desc("interface_up", "Whether the interface is there, up, and has carrier.", "interface")
+	descCheck   = desc("check_up", "Whether the check is up; an unknown one is not.", "check", "type")
+	descRuns    = desc("check_runs_total", "Probes made.", "check", "type", "result")
+	descDropped = desc("vrrp_packets_dropped_total", "VRRP packets that were not believed.", "interface", "family", "reason")
+	descGARP    = desc("garp_sent_total", "Gratuitous ARP frames sent.", "interface", "cause")
+	descNA      = desc("na_sent_total", "Unsolicited neighbour advertisements sent.", "interface", "cause")
+)
+
+// Describe implements prometheus.Collector. It sends nothing: which metrics
+// there are depends on the configuration.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	doc, err := currentStatus(context.Background(), c.src)
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(descBuild, err)
+		return
+	}
+	m := sink{out}
+	m.gauge(descBuild, 1, doc.Node.Version, doc.Node.Revision, runtime.Version())
+	m.gauge(descConfig, 1, doc.Node.Config.Hash)
+	m.gauge(descReloadOK, truth(doc.Node.Config.LastReloadOK))
+	m.gauge(descReloadTime, unixSeconds(doc.Node.Config.Loaded))
+	m.gauge(descDrained, truth(doc.Drained))
+	for _, v := range doc.VIPs {
+		m.vip(v, doc.Now)
+	}
+	for _, l := range doc.Links {
+		m.gauge(descLink, truth(l.Present && l.Up), l.Name)
+	}
+	for _, k := range doc.Checks {
+		m.gauge(descCheck, truth(k.State == checkUp), k.Name, k.Type)
+		m.counter(descRuns, k.Runs-min(k.Runs, k.Failures), k.Name, k.Type, "ok")
+		m.counter(descRuns, k.Failures, k.Name, k.Type, "failed")
+	}
+	for _, d := range doc.Node.Edge.Dropped {
+		m.counter(descDropped, d.Count, d.Interface, d.Family, d.Reason)
+	}
+	for _, n := range doc.Node.Edge.GARP {
+		m.counter(descGARP, n.Count, n.Interface, n.Cause)
+	}
+	for _, n := range doc.Node.Edge.NA {
+		m.counter(descNA, n.Count, n.Interface, n.Cause)
+	}
+}
+
+// sink takes metrics.
+type sink struct{ out chan<- prometheus.Metric }
+
+// gauge sends a value that goes up and down.
+func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	s.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// counter sends a value that only grows.
+func (s sink) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	s.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+// vip sends everything about one VIP.
+func (s sink) vip(v engine.VIPStatus, now time.Time) {
+	id := []string{v.Name, v.Interface, strconv.Itoa(int(v.VRID)), v.Family}
+	with := func(more ...string) []string { return append(id[:len(id):len(id)], more...) }
+	for _, state := range []engine.State{engine.Initialize, engine.Fault, engine.Backup, engine.Active} {
+		s.gauge(descState, truth(v.State == state), with(strings.ToLower(string(state)))...)
+	}
+	s.gauge(descHeld, truth(v.Held), id...)
+	s.gauge(descVIPDrained, truth(v.Drained != nil), id...)
+	s.gauge(descPriority, float64(v.Priority.Effective), id...)
+	s.gauge(descConfigured, float64(v.Priority.Configured), id...)
+	if v.Active != nil {
+		s.gauge(descActivePrio, float64(v.Active.Priority), id...)
+		s.gauge(descAge, now.Sub(v.Active.Heard).Seconds(), id...)
+	}
+	s.counter(descSent, v.AdvertsSent, id...)
+	s.counter(descReceived, v.AdvertsReceived, id...)
+	s.counter(descRelSent, v.ReleasesSent, id...)
+	s.counter(descRelReceived, v.ReleasesReceived, id...)
+	for change, n := range v.Transitions {
+		if f := strings.Fields(strings.ToLower(change)); len(f) == 3 {
+			s.counter(descTransitions, n, with(f...)...)
+		}
+	}
+	s.gauge(descLast, unixSeconds(v.Since), id...)
+	s.gauge(descInterval, v.Interval.Seconds(), id...)
+	s.gauge(descDown, v.ActiveDown.Seconds(), id...)
+	s.counter(descRestored, v.LostRestored, id...)
+	s.counter(descContests, v.Contests, id...)
+}
+
+// truth is 1 or 0.
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// unixSeconds is a time as Prometheus has it, 0 for none.
+func unixSeconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1e3
+}

@@ -1,0 +1,163 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// recordTypes are the types that ?type= knows.
+var recordTypes = []engine.RecordType{
+	engine.RecordTransition, engine.RecordPriority, engine.RecordCheck, engine.RecordLink,
+	engine.RecordAddress, engine.RecordLost, engine.RecordConflict, engine.RecordPeer,
+	engine.RecordDrain, engine.RecordFailover, engine.RecordReload, engine.RecordStart, engine.RecordStop,
+}
+
+// RecordTypes lists the types of records that events can be filtered by.
+func RecordTypes() []string {
+	names := make([]string, 0, len(recordTypes))
+	for _, t := range recordTypes {
+		names = append(names, string(t))
+	}
+	return names
+}
+
+// query is what a client wants of the history.
+type query struct {
+	seq    uint64    // only records above
+	after  time.Time // only records at or after
+	types  []string  // none = all
+	follow bool
+}
+
+// wants reports whether a record is asked for.
+func (q query) wants(r engine.Record) bool {
+	if r.Time.Before(q.after) {
+		return false
+	}
+	return len(q.types) == 0 || slices.Contains(q.types, string(r.Type))
+}
+
+// events answers GET /v1/events: JSON lines, oldest first.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		problem(ProblemMethod, "/v1/events takes no "+r.Method).write(w)
+		return
+	}
+	q, err := parseQuery(r, time.Now())
+	if err != nil {
+		problemOf(err).write(w)
+		return
+	}
+	doc, err := s.current(r.Context())
+	if err != nil {
+		problemOf(err).write(w)
+		return
+	}
+	if q.follow {
+		select {
+		case s.followers <- struct{}{}:
+			defer func() { <-s.followers }()
+		default:
+			problem(ProblemTooMany, fmt.Sprintf("%d clients follow the events already", maxFollowers)).write(w)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/jsonl")
+	w.Header().Set("X-Accel-Buffering", "no")
+	s.stream(w, r, doc.Node.Name, q)
+}
+
+// stream writes records until there are no more, or, when following, until the
+// client or the daemon goes. A client that does not read is dropped.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, node string, q query) {
+	rc := http.NewResponseController(w)
+	enc := json.NewEncoder(w)
+	for {
+		records, more := s.back.Records(q.seq)
+		for _, rec := range records {
+			q.seq = max(q.seq, rec.Seq)
+			if !q.wants(rec) {
+				continue
+			}
+			_ = rc.SetWriteDeadline(time.Now().Add(patience))
+			if enc.Encode(Event{Schema: schemaEvent, Node: node, Record: rec}) != nil {
+				return
+			}
+		}
+		_ = rc.SetWriteDeadline(time.Now().Add(patience))
+		if rc.Flush() != nil || !q.follow {
+			return
+		}
+		select {
+		case <-more:
+		case <-s.stopping:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// parseQuery reads ?since=&type=&follow= and Last-Event-ID.
+func parseQuery(r *http.Request, now time.Time) (query, error) {
+	var q query
+	values := r.URL.Query()
+	for key := range values {
+		if key != "since" && key != "type" && key != "follow" {
+			return q, problem(ProblemRequest, fmt.Sprintf("events take since, type and follow, not %q", key))
+		}
+	}
+	since := values.Get("since")
+	if since == "" {
+		since = r.Header.Get("Last-Event-ID")
+	}
+	if err := q.parseSince(since, now); err != nil {
+		return q, err
+	}
+	for _, list := range values["type"] {
+		for t := range strings.SplitSeq(list, ",") {
+			if !slices.Contains(RecordTypes(), t) {
+				p := problem(ProblemRequest, fmt.Sprintf("no type of event is named %q", t))
+				p.Hint = "there is " + strings.Join(RecordTypes(), ", ")
+				return q, p
+			}
+			q.types = append(q.types, t)
+		}
+	}
+	switch values.Get("follow") {
+	case "", "0", "false":
+	case "1", "true":
+		q.follow = true
+	default:
+		return q, problem(ProblemRequest, "follow is 0 or 1")
+	}
+	return q, nil
+}
+
+// parseSince reads a number of a record, a time, or how long ago.
+func (q *query) parseSince(text string, now time.Time) error {
+	if text == "" {
+		return nil
+	}
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		q.seq = n
+		return nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		q.after = now.Add(-d)
+		return nil
+	}
+	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		q.after = t
+		return nil
+	}
+	return problem(ProblemRequest, fmt.Sprintf("%q is no point in time: write 1h, a time as 2006-01-02T15:04:05Z, or the number of an event", text))
+}

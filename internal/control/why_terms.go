@@ -1,0 +1,223 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// checkUp is the state of a check that passes, as in engine.CheckStatus.
+const checkUp = "up"
+
+// whyPriority explains the effective priority, term by term.
+func whyPriority(e *Explanation, s engine.Status, v engine.VIPStatus) {
+	p := v.Priority
+	if len(p.Terms) == 0 {
+		e.because("Our priority is %d, as configured.", p.Effective)
+		return
+	}
+	e.because("Our priority is %d:", p.Effective)
+	e.because("  %5d  configured", p.Configured)
+	sum := int(p.Configured)
+	for _, t := range p.Terms {
+		e.because("  %+5d  %s", t.Delta, describe(s, t.Source, t.Name))
+		sum += t.Delta
+	}
+	if sum != int(p.Effective) {
+		e.because("  %5d  is what comes out, kept within 1–254", p.Effective)
+	}
+}
+
+// lostTerms says what an Active would lose with each check or interface that
+// adds to its priority now.
+func lostTerms(e *Explanation, s engine.Status, v engine.VIPStatus) {
+	for _, t := range v.Priority.Terms {
+		if t.Delta < 0 {
+			e.remedy("%s: priority %d", comesBack(s, t.Source, t.Name), int(v.Priority.Effective)-t.Delta)
+		} else if t.Delta > 0 {
+			e.remedy("%s %s goes down: priority %d", t.Source, t.Name, int(v.Priority.Effective)-t.Delta)
+		}
+	}
+}
+
+// describe says how a check or interface is doing.
+func describe(s engine.Status, source, name string) string {
+	if c, ok := checkByName(s, name); ok && source == "check" {
+		text := fmt.Sprintf("check %s is %s %s", name, c.State, since(c.Since, s.Now))
+		if c.LastDetail != "" {
+			text += ": " + bare(c.LastDetail)
+		}
+		return text
+	}
+	if l, ok := linkByName(s, name); ok && source == "interface" {
+		return fmt.Sprintf("interface %s is %s %s", name, linkWord(l), since(l.Since, s.Now))
+	}
+	return source + " " + name
+}
+
+// comesBack says what a failing check or interface needs.
+func comesBack(s engine.Status, source, name string) string {
+	c, ok := checkByName(s, name)
+	if !ok || source != "check" {
+		return fmt.Sprintf("%s %s comes up", source, name)
+	}
+	return fmt.Sprintf("%s comes back (needs %d good in a row, %d so far)", name, c.Rise, goodSoFar(c))
+}
+
+// goodSoFar counts the good results in a row.
+func goodSoFar(c engine.CheckStatus) int {
+	if c.LastOK {
+		return c.Consecutive
+	}
+	return 0
+}
+
+// unblock says what would take a blocker away. A blocker is a line of text; the
+// names in it are looked up among the checks, interfaces and VIPs.
+func unblock(s engine.Status, v engine.VIPStatus, line string) []string {
+	words := strings.FieldsFunc(line, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.@", r)
+	})
+	for i := range words {
+		words[i] = strings.TrimRight(words[i], ".")
+	}
+	named := func(name string) bool { return slices.Contains(words, name) }
+	var fixes []string
+	for _, c := range s.Checks {
+		if named(c.Name) && c.State != checkUp {
+			fixes = append(fixes, comesBack(s, "check", c.Name)+"; see: vipd why "+c.Name)
+		}
+	}
+	for _, l := range s.Links {
+		switch {
+		case !named(l.Name) || l.Up && l.Present:
+		case !l.Present:
+			fixes = append(fixes, fmt.Sprintf("interface %s appears; see: ip link", l.Name))
+		default:
+			fixes = append(fixes, fmt.Sprintf("interface %s comes up with carrier; see: ip link show %s", l.Name, l.Name))
+		}
+	}
+	for _, other := range s.VIPs {
+		if other.Name != v.Name && named(other.Name) {
+			fixes = append(fixes, fmt.Sprintf("%s recovers; see: vipd why %s", other.Name, other.Name))
+		}
+	}
+	return fixes
+}
+
+// linkTrouble says what is wrong with an interface, nothing when it is fine.
+func linkTrouble(s engine.Status, name string) []string {
+	l, ok := linkByName(s, name)
+	if ok && l.Present && l.Up {
+		return nil
+	}
+	if !ok {
+		l = engine.LinkStatus{Name: name}
+	}
+	return []string{fmt.Sprintf("interface %s is %s", name, linkWord(l))}
+}
+
+// linkWord is the state of an interface in a word.
+func linkWord(l engine.LinkStatus) string {
+	switch {
+	case !l.Present:
+		return "missing"
+	case !l.Up:
+		return "down"
+	default:
+		return "up"
+	}
+}
+
+// WhyCheck explains a check. The error is a [Problem] that says which checks
+// there are.
+func WhyCheck(s engine.Status, name string) (Explanation, error) {
+	c, err := findCheck(s, name)
+	if err != nil {
+		return Explanation{}, err
+	}
+	e := &Explanation{
+		Schema: schemaWhy, Kind: "check", Name: name, Node: s.Node, State: c.State,
+		Since: c.Since, Because: []string{}, Remedies: []string{},
+	}
+	e.Headline = fmt.Sprintf("%s is %s on %s %s.", name, c.State, s.Node, since(c.Since, s.Now))
+	if c.LastRun.IsZero() {
+		e.because("It is a check of type %s and has not run yet.", c.Type)
+	} else {
+		e.because("The last %s probe, %s ago, took %s and %s%s.", c.Type, Age(s.Now.Sub(c.LastRun)), Age(c.LastTook),
+			verdict(c.LastOK), detail(c.LastDetail))
+		e.because("That makes %d %s in a row; %d good make it up, %d bad make it down.", c.Consecutive, goodOrBad(c.LastOK), c.Rise, c.Fall)
+		e.because("%s so far, %d of them failed.", count(int(c.Runs), "probe"), c.Failures)
+	}
+	whyTracked(e, s, c)
+	if c.State == checkUp {
+		e.remedy("%d bad probes in a row", c.Fall)
+	} else {
+		e.remedy("%d good probes in a row, %d so far", c.Rise, goodSoFar(c))
+	}
+	e.remedy("vipd check run %s   probes now and shows the answer; it does not count", name)
+	return *e, nil
+}
+
+// whyTracked says what a check does to the VIPs that track it, as far as it
+// does something now.
+func whyTracked(e *Explanation, s engine.Status, c engine.CheckStatus) {
+	for _, v := range s.VIPs {
+		for _, t := range v.Priority.Terms {
+			if t.Source == "check" && t.Name == c.Name {
+				e.because("%s has priority %d instead of %d, of which %+d is this check.",
+					v.Name, v.Priority.Effective, v.Priority.Configured, t.Delta)
+			}
+		}
+		for _, line := range v.Blockers {
+			if c.State != checkUp && slices.Contains(strings.Fields(line), c.Name) {
+				e.because("%s may not be held here: %s.", v.Name, bare(line))
+			}
+		}
+	}
+}
+
+// verdict is the result of a probe in a word.
+func verdict(ok bool) string {
+	if ok {
+		return "was good"
+	}
+	return "failed"
+}
+
+// goodOrBad names results.
+func goodOrBad(ok bool) string {
+	if ok {
+		return "good"
+	}
+	return "bad"
+}
+
+// detail puts what a probe said behind its verdict.
+func detail(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + bare(text)
+}
+
+// checkByName finds a check.
+func checkByName(s engine.Status, name string) (engine.CheckStatus, bool) {
+	i := slices.IndexFunc(s.Checks, func(c engine.CheckStatus) bool { return c.Name == name })
+	if i < 0 {
+		return engine.CheckStatus{}, false
+	}
+	return s.Checks[i], true
+}
+
+// linkByName finds an interface.
+func linkByName(s engine.Status, name string) (engine.LinkStatus, bool) {
+	i := slices.IndexFunc(s.Links, func(l engine.LinkStatus) bool { return l.Name == name })
+	if i < 0 {
+		return engine.LinkStatus{}, false
+	}
+	return s.Links[i], true
+}
