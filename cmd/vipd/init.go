@@ -1,0 +1,30 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// startVIP is the starting file for a first pair.
+//
+//go:embed start_vip.toml
+var startVIP string
+
+// initCommand is vipd init.
+func (a *app) initCommand() *cobra.Command {
+	return a.group(&cobra.Command{
+		Use:   "init",
+		Short: "print a commented starting file",
+	}, &cobra.Command{
+		Use:     "vip",
+		Short:   "print the starting file for a pair of hosts with one address",
+		Example: "  vipd init vip > /etc/vipd/vipd.toml",
+		Args:    none,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprint(a.out, startVIP)
+			return err
+		},
+	})
+}

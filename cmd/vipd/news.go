@@ -1,0 +1,120 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// item is one line of bad news.
+type item struct {
+	rank  int // 0 is worst
+	style style
+	text  string
+}
+
+// news is everything that is not as it should be, worst first.
+func news(doc control.StatusDocument) []item {
+	var list []item
+	add := func(rank int, s style, format string, args ...any) {
+		list = append(list, item{rank, s, fmt.Sprintf(format, args...)})
+	}
+	for _, v := range doc.VIPs {
+		switch {
+		case v.Drained != nil:
+		case v.State == engine.Fault:
+			add(0, red, "%s is in FAULT: %s (vipd why %s)", v.Name, faultReason(v), v.Name)
+		case v.State == engine.Active && !v.Held:
+			add(0, red, "%s is ACTIVE, but the kernel does not have its addresses: %s (vipd why %s)", v.Name, v.Why, v.Name)
+		case v.State == engine.Active && v.Active != nil:
+			add(0, red, "%s is ACTIVE here, and %s advertises it as well (vipd why %s)", v.Name, v.Active.Address, v.Name)
+		case v.State == engine.Initialize:
+			add(4, yellow, "%s has not joined its election: %s (vipd why %s)", v.Name, v.Why, v.Name)
+		}
+	}
+	if c := doc.Node.Config; !c.LastReloadOK {
+		add(1, red, "the last reload, %s ago, was refused: %s; %s still runs (vipd check-config)",
+			control.Age(doc.Now.Sub(c.LastReload)), c.LastReloadError, shortHash(c.Hash))
+	}
+	for _, c := range doc.Checks {
+		if c.State == checkDown {
+			add(2, yellow, "%s is down: %s", c.Name, effect(doc.Status, c))
+		}
+	}
+	for _, l := range doc.Links {
+		if !l.Present {
+			add(3, yellow, "interface %s is missing", l.Name)
+		} else if !l.Up {
+			add(3, yellow, "interface %s is down since %s", l.Name, control.Age(doc.Now.Sub(l.Since)))
+		}
+	}
+	for _, d := range drains(doc) {
+		add(5, yellow, "%s", d)
+	}
+	slices.SortStableFunc(list, func(a, b item) int { return cmp.Compare(a.rank, b.rank) })
+	return list
+}
+
+// faultReason is why a VIP is in Fault, in one line.
+func faultReason(v engine.VIPStatus) string {
+	if len(v.Blockers) > 0 {
+		return strings.Join(v.Blockers, ", ")
+	}
+	return v.Why
+}
+
+// effect says what a failing check does.
+func effect(s engine.Status, c engine.CheckStatus) string {
+	var words []string
+	for _, v := range s.VIPs {
+		for _, t := range v.Priority.Terms {
+			if t.Source == "check" && t.Name == c.Name && t.Delta < 0 {
+				words = append(words, fmt.Sprintf("%s runs with priority %d instead of %d (vipd why %s)",
+					v.Name, v.Priority.Effective, v.Priority.Configured, v.Name))
+			}
+		}
+	}
+	if len(words) == 0 {
+		return fmt.Sprintf("vipd why %s", c.Name)
+	}
+	return strings.Join(words, ", ")
+}
+
+// drains tells who drained what, one line per drain command.
+func drains(doc control.StatusDocument) []string {
+	type drain struct {
+		engine.DrainStatus
+		names []string
+	}
+	var list []drain
+	for _, v := range doc.VIPs {
+		if v.Drained == nil {
+			continue
+		}
+		i := slices.IndexFunc(list, func(d drain) bool { return d.DrainStatus == *v.Drained })
+		if i < 0 {
+			list, i = append(list, drain{DrainStatus: *v.Drained}), len(list)
+		}
+		list[i].names = append(list[i].names, v.Name)
+	}
+	lines := make([]string, 0, len(list))
+	for _, d := range list {
+		what, undo := strings.Join(d.names, ", "), "vipd undrain "+strings.Join(d.names, " ")
+		if len(d.names) == len(doc.VIPs) {
+			what, undo = "everything", "vipd undrain"
+		}
+		text := fmt.Sprintf("%s drained by %s %s ago", what, d.Actor, control.Age(doc.Now.Sub(d.Since)))
+		if d.Reason != "" {
+			text += ": " + d.Reason
+		}
+		if !d.Until.IsZero() {
+			text += fmt.Sprintf("; ends by itself in %s", control.Age(d.Until.Sub(doc.Now)))
+		}
+		lines = append(lines, text+" ("+undo+")")
+	}
+	return lines
+}

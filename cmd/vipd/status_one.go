@@ -1,0 +1,163 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// statusOne is vipd status NAME.
+func (a *app) statusOne(ctx context.Context, name string) error {
+	if a.json {
+		return a.document(ctx, control.PathVIP(name))
+	}
+	doc, err := a.client().VIP(ctx, name)
+	if err != nil {
+		return err
+	}
+	a.printVIP(doc)
+	return nil
+}
+
+// printVIP prints one VIP in full.
+func (a *app) printVIP(doc control.VIPDocument) {
+	v, now := doc.VIP, doc.Now
+	state := control.ShownState(v)
+	_, _ = fmt.Fprintf(a.out, "%s  %s on %s for %s, since %s\n", clean(v.Name), a.paint(stateStyle(state), state), clean(doc.Node),
+		control.Age(now.Sub(v.Since)), v.Since.In(now.Location()).Format("2006-01-02 15:04:05"))
+	tab := &table{gap: 2}
+	row := func(key, format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); text != "" {
+			tab.add(cells("  "+key, text)...)
+		}
+	}
+	row("why", "%s", v.Why)
+	for i, b := range v.Blockers {
+		row(once(i, "blocked by"), "%s", b)
+	}
+	row("stage", "%s", stageWords(v))
+	for i, p := range v.Addresses {
+		row(once(i, "addresses"), "%s%s", p, heldWord(v))
+	}
+	row("election", "vrid %d on %s, version %d over %s%s", v.VRID, v.Interface, v.Version, v.Family, groupWord(v))
+	row("priority", "%s", priorityWords(v.Priority))
+	row("active", "%s", activeWords(v, now))
+	row("preempt", "%s", v.PreemptHolding)
+	row("timers", "%s", timerWords(v, now))
+	if d := v.Drained; d != nil {
+		row("drained", "by %s %s ago%s%s", d.Actor, control.Age(now.Sub(d.Since)), colon(d.Reason), untilWord(d.Until, now))
+	}
+	row("adverts", "%d sent, %d received", v.AdvertsSent, v.AdvertsReceived)
+	row("releases", "%d sent, %d received", v.ReleasesSent, v.ReleasesReceived)
+	row("contests", "%d won", v.Contests)
+	row("restored", "%d addresses that somebody else removed", v.LostRestored)
+	for i, t := range transitions(v) {
+		row(once(i, "changes"), "%s", t)
+	}
+	a.printTable(tab, false)
+}
+
+// once names a row only where a list begins.
+func once(i int, key string) string {
+	if i == 0 {
+		return key
+	}
+	return ""
+}
+
+// stageWords says at which stage a VIP waits.
+func stageWords(v engine.VIPStatus) string {
+	if v.Stage == engine.Held && v.Held {
+		return string(engine.Held)
+	}
+	return "waits to be " + string(v.Stage)
+}
+
+// heldWord says whether the kernel has an address.
+func heldWord(v engine.VIPStatus) string {
+	if v.Held {
+		return "  here"
+	}
+	return ""
+}
+
+// groupWord names the sync group.
+func groupWord(v engine.VIPStatus) string {
+	if v.Group == "" {
+		return ""
+	}
+	return ", moves with group " + v.Group
+}
+
+// priorityWords is the priority as a sum.
+func priorityWords(p engine.PriorityStatus) string {
+	if len(p.Terms) == 0 {
+		return fmt.Sprintf("%d", p.Effective)
+	}
+	text := fmt.Sprintf("%d = %d", p.Effective, p.Configured)
+	for _, t := range p.Terms {
+		text += fmt.Sprintf(" %+d (%s %s)", t.Delta, t.Source, t.Name)
+	}
+	return text
+}
+
+// activeWords says who is Active and when it was heard.
+func activeWords(v engine.VIPStatus, now time.Time) string {
+	if v.Active == nil {
+		return activeHost(v)
+	}
+	text := fmt.Sprintf("%s with priority %d, heard %s ago, every %s", v.Active.Address, v.Active.Priority,
+		control.Age(now.Sub(v.Active.Heard)), v.Active.Interval)
+	if v.State == engine.Active {
+		return "this host, and " + text
+	}
+	return text
+}
+
+// timerWords are the two intervals of the protocol, and the deadline.
+func timerWords(v engine.VIPStatus, now time.Time) string {
+	text := fmt.Sprintf("advert every %s, active-down after %s", v.Interval, v.ActiveDown)
+	if !v.ActiveDownDue.IsZero() {
+		text += fmt.Sprintf(" (in %s)", control.Age(v.ActiveDownDue.Sub(now)))
+	}
+	return text
+}
+
+// colon puts a reason behind a statement.
+func colon(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// untilWord says when a drain ends.
+func untilWord(until, now time.Time) string {
+	if until.IsZero() {
+		return ""
+	}
+	return "; ends by itself in " + control.Age(until.Sub(now))
+}
+
+// transitions lists how often the state changed, most frequent first.
+func transitions(v engine.VIPStatus) []string {
+	keys := slices.SortedFunc(maps.Keys(v.Transitions), func(a, b string) int {
+		return cmp.Or(cmp.Compare(v.Transitions[b], v.Transitions[a]), cmp.Compare(a, b))
+	})
+	lines := make([]string, 0, len(keys))
+	for _, k := range keys {
+		line := k
+		if f := strings.Fields(k); len(f) == 3 {
+			line = fmt.Sprintf("%s -> %s (%s)", f[0], f[1], f[2])
+		}
+		lines = append(lines, fmt.Sprintf("%d × %s", v.Transitions[k], line))
+	}
+	return lines
+}

@@ -1,0 +1,39 @@
+package main
+
+// usage is what vipd --help prints. A test compares it with the commands.
+const usage = `vipd keeps a service's address alive: hosts elect, by VRRP, who holds it.
+What keepalived calls MASTER is ACTIVE here. The manual is vipd(8).
+
+Usage:
+    vipd status [NAME] [-w]            everything on one screen, or one vip in full
+    vipd why NAME                      why a vip or check is as it is, what would change it
+    vipd is-active NAME                print its state; exit 0 only when it is ACTIVE here
+    vipd events [-f] [--since 1h]      what happened, oldest first
+    vipd check list | run NAME         the checks; make one probe now
+
+    vipd drain [NAME...] [--wait] [--for 2h] [--reason TEXT]
+                                       take vips, or everything, out of service politely
+    vipd undrain [NAME...]             put them back
+    vipd failover NAME                 give a vip that is ACTIVE here to a peer
+    vipd reload                        have the configuration read again
+
+    vipd init vip                      print a commented starting file
+    vipd completion bash | zsh | fish  print a completion script
+    vipd version                       print the version of this program
+    vipd help COMMAND                  all flags of a command
+
+Flags of every command:
+    --socket PATH    control socket of the daemon (VIPD_SOCKET)
+    --json           print JSON
+    --no-color       print no colours (NO_COLOR)
+    -q, --quiet      print errors and what was asked for, nothing else
+    -v, --verbose    say what is asked of the daemon
+    --timeout TIME   give up after this time (default 5s, 1m when waiting)
+
+Exit codes: 0 done or yes, 1 failed or no, 2 wrong usage, 3 no daemon, 4 invalid
+configuration, 5 not permitted, 6 refused for safety, 7 timed out.
+
+Example:
+    $ vipd init vip > /etc/vipd/vipd.toml
+    $ vipd status
+    $ vipd drain --wait --reason "new kernel"`
