@@ -198,4 +198,3 @@ func envOr(key, otherwise string) string {
 	}
 	return otherwise
 }
-

@@ -9,9 +9,10 @@ import (
 
 // gate is a listener that keeps the number of its connections bounded, and
 // itself usable. When it is full, a newcomer takes the place of the oldest
-// connection that is not being served just now: one that is idle, that has sent
-// nothing, or that sends its request too slowly. Each has at least grace to
-// get its request through, so that a crowd cannot push out an honest client.
+// connection for which nothing is being done just now: one that is idle, that
+// has sent nothing, that sends its request too slowly or reads its answer too
+// slowly. Each has at least grace to get its request through, so that a crowd
+// cannot push out an honest client.
 type gate struct {
 	net.Listener
 	max   int

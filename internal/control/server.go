@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,7 @@ import (
 
 // The limits of the server.
 const (
-	maxConns     = 64
+	maxConns     = 64               // at once, on each of the two listeners
 	maxFollowers = 16               // of which event streams that do not end
 	maxBody      = 64 << 10         // bytes of a request's body
 	maxHeader    = 16 << 10         // bytes of a request's header
@@ -153,16 +152,23 @@ func (s *Server) server(h http.Handler) *http.Server {
 // connKey finds the connection of a request in its context.
 type connKey struct{}
 
-// serving keeps the connection of a request safe from eviction while h works.
+// serving bounds the time for the answer.
 func (s *Server) serving(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(connKey{}).(*gateConn); ok {
-			c.busy.Add(1)
-			defer c.busy.Add(-1)
-		}
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
 		h.ServeHTTP(w, r)
 	})
+}
+
+// hold keeps the connection of a request safe from eviction until release is
+// called: while the daemon works, not while the client sends or reads.
+func hold(r *http.Request) (release func()) {
+	c, ok := r.Context().Value(connKey{}).(*gateConn)
+	if !ok {
+		return func() {}
+	}
+	c.busy.Add(1)
+	return func() { c.busy.Add(-1) }
 }
 
 // call is one request on its way to its endpoint.
@@ -230,7 +236,7 @@ func (s *Server) endpoints(m methods) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(doc) // the client may have gone
+		_ = encoder(w).Encode(doc) // the client may have gone
 	})
 }
 
@@ -238,6 +244,7 @@ func (s *Server) endpoints(m methods) http.Handler {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, ep endpoint) (any, error) {
 	c := call{Request: r}
 	if !ep.change {
+		defer hold(r)()
 		return ep.answer(c)
 	}
 	peer, err := s.peer(r)
@@ -252,6 +259,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, ep endpoint) (an
 	if c.body, err = readBody(w, r); err != nil {
 		return nil, err
 	}
+	defer hold(r)()
 	doc, err := ep.answer(c)
 	if err != nil {
 		s.opts.Log.Info("change refused", "actor", c.actor, "path", r.URL.Path, "error", err)

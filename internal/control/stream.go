@@ -1,7 +1,6 @@
 package control
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -65,6 +64,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		select {
 		case s.followers <- struct{}{}:
 			defer func() { <-s.followers }()
+			defer hold(r)()
 		default:
 			problem(ProblemTooMany, fmt.Sprintf("%d clients follow the events already", maxFollowers)).write(w)
 			return
@@ -79,7 +79,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 // client or the daemon goes. A client that does not read is dropped.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, node string, q query) {
 	rc := http.NewResponseController(w)
-	enc := json.NewEncoder(w)
+	enc := encoder(w)
 	for {
 		records, more := s.back.Records(q.seq)
 		for _, rec := range records {

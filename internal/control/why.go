@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,8 +71,8 @@ var reasons = map[string]string{
 	"no-response": "the Active before it fell silent",
 	"priority":    "the priorities decided so",
 	"preempted":   "the higher priority took over from the lower one",
-	"release":     "the Active before it gave it up (priority 0)",
-	"owner":       "this host owns the addresses (priority 255)",
+	"release":     "the Active before it gave it up",
+	"owner":       "this host owns the addresses",
 	"startup":     "the daemon has started",
 	"drained":     "an operator took it out of service",
 	"failover":    "an operator asked for a failover",
@@ -93,14 +94,7 @@ func Why(s engine.Status, name string) (Explanation, error) {
 		Since: v.Since, Reason: v.Reason, Because: []string{}, Remedies: []string{},
 	}
 	e.Headline = fmt.Sprintf("%s is %s on %s %s.", name, e.State, s.Node, since(v.Since, s.Now))
-	if v.Why != "" {
-		e.because("%s", sentence(v.Why))
-	}
-	if text, ok := reasons[v.Reason]; ok {
-		e.because("It became %s because %s (%s).", v.State, text, v.Reason)
-	} else if v.Reason != "" {
-		e.because("It became %s: %s.", v.State, v.Reason)
-	}
+	whyEntered(e, v)
 	whyDrained(e, s, v)
 	switch v.State {
 	case engine.Active:
@@ -111,6 +105,25 @@ func Why(s engine.Status, name string) (Explanation, error) {
 		whyNotEligible(e, s, v)
 	}
 	return *e, nil
+}
+
+// whyEntered says why the state was entered.
+func whyEntered(e *Explanation, v engine.VIPStatus) {
+	text, known := reasons[v.Reason]
+	switch {
+	case known:
+		text = fmt.Sprintf("It became %s because %s (%s)", v.State, text, v.Reason)
+	case v.Reason != "":
+		text = fmt.Sprintf("It became %s: %s", v.State, v.Reason)
+	default:
+		text = fmt.Sprintf("It became %s", v.State)
+	}
+	more := bare(v.Why)
+	repeated := slices.ContainsFunc(v.Blockers, func(b string) bool { return strings.HasPrefix(b, more) })
+	if more != "" && v.Drained == nil && !repeated {
+		text += ": " + more
+	}
+	e.because("%s.", text)
 }
 
 // whyDrained tells who took it out of service and how it comes back.
@@ -174,48 +187,58 @@ func whyBackup(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	case v.PreemptHolding != "":
 		e.because("%d is higher than %d, but this host leaves it alone: %s.", mine, a.Priority, bare(v.PreemptHolding))
 	default:
-		e.because("%d is higher than %d, so this host takes over.", mine, a.Priority)
+		e.because("%d is higher than %d, so this host takes over%s.", mine, a.Priority, deadline(s, v))
+		return // nothing has to change
 	}
 	backupRemedies(e, s, v)
 }
 
+// deadline says when a Backup takes over, "" when it does not know.
+func deadline(s engine.Status, v engine.VIPStatus) string {
+	due := v.ActiveDownDue
+	if due.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(" at %s (in %s)", due.In(s.Now.Location()).Format("15:04:05.000"), Age(due.Sub(s.Now)))
+}
+
 // backupRemedies says what would make a Backup Active.
 func backupRemedies(e *Explanation, s engine.Status, v engine.VIPStatus) {
-	for _, t := range v.Priority.Terms {
+	for i, t := range v.Priority.Terms {
 		if t.Delta >= 0 {
 			continue
 		}
-		then := int(v.Priority.Effective) - t.Delta
+		then := priorityWithout(v.Priority, i)
 		text := fmt.Sprintf("%s: priority %d", comesBack(s, t.Source, t.Name), then)
 		switch {
 		case v.Active == nil:
 		case then > int(v.Active.Priority) && v.PreemptHolding == "":
 			text += fmt.Sprintf(" > %d, and this host takes over", v.Active.Priority)
 		case then > int(v.Active.Priority):
-			text += fmt.Sprintf(" > %d, though: %s", v.Active.Priority, bare(v.PreemptHolding))
+			text += fmt.Sprintf(" > %d, but this host leaves it alone: %s", v.Active.Priority, bare(v.PreemptHolding))
 		default:
 			text += fmt.Sprintf(", not above %d", v.Active.Priority)
 		}
 		e.remedy("%s", text)
 	}
-	deadline := ""
-	if due := v.ActiveDownDue; !due.IsZero() {
-		deadline = fmt.Sprintf(", at %s unless one comes", due.In(s.Now.Location()).Format("15:04:05.000"))
-	}
 	switch {
 	case v.Active != nil:
-		e.remedy("%s falls silent: this host takes over %s after its last advert%s", v.Active.Address, v.ActiveDown, deadline)
+		e.remedy("%s falls silent: this host takes over %s after its last advert,%s unless one comes",
+			v.Active.Address, v.ActiveDown, deadline(s, v))
 		e.remedy("vipd failover %s   on the host that is Active", v.Name)
-	case deadline != "":
-		e.remedy("nobody advertises: this host takes over %s after it began to listen%s", v.ActiveDown, deadline)
+	case !v.ActiveDownDue.IsZero():
+		e.remedy("nobody advertises: this host takes over%s unless an advert comes", deadline(s, v))
 	}
 }
 
 // whyNotEligible explains Fault and Initialize: one blocker per line, and what
 // would take each away.
 func whyNotEligible(e *Explanation, s engine.Status, v engine.VIPStatus) {
-	blockers := v.Blockers
-	if len(blockers) == 0 {
+	blockers := slices.Clone(v.Blockers)
+	if v.Drained != nil { // told already
+		blockers = slices.DeleteFunc(blockers, func(b string) bool { return strings.HasPrefix(b, "drained") })
+	}
+	if len(v.Blockers) == 0 {
 		blockers = linkTrouble(s, v.Interface)
 	}
 	if len(blockers) > 0 {
@@ -248,6 +271,5 @@ func joinPrefixes(list []netip.Prefix) string {
 	return strings.Join(words, ", ")
 }
 
-// bare takes the full stop off a text, sentence puts one on.
-func bare(text string) string     { return strings.TrimRight(text, ". ") }
-func sentence(text string) string { return bare(text) + "." }
+// bare takes the full stop off a text.
+func bare(text string) string { return strings.TrimRight(text, ". ") }

@@ -31,16 +31,28 @@ func whyPriority(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	}
 }
 
-// lostTerms says what an Active would lose with each check or interface that
-// adds to its priority now.
+// lostTerms says what each check or interface would do to the priority of an
+// Active if it changed.
 func lostTerms(e *Explanation, s engine.Status, v engine.VIPStatus) {
-	for _, t := range v.Priority.Terms {
+	for i, t := range v.Priority.Terms {
+		then := priorityWithout(v.Priority, i)
 		if t.Delta < 0 {
-			e.remedy("%s: priority %d", comesBack(s, t.Source, t.Name), int(v.Priority.Effective)-t.Delta)
+			e.remedy("%s: priority %d", comesBack(s, t.Source, t.Name), then)
 		} else if t.Delta > 0 {
-			e.remedy("%s %s goes down: priority %d", t.Source, t.Name, int(v.Priority.Effective)-t.Delta)
+			e.remedy("%s %s goes down: priority %d", t.Source, t.Name, then)
 		}
 	}
+}
+
+// priorityWithout is what the priority would be without one of its terms.
+func priorityWithout(p engine.PriorityStatus, term int) int {
+	sum := int(p.Configured)
+	for i, t := range p.Terms {
+		if i != term {
+			sum += t.Delta
+		}
+	}
+	return min(max(sum, 1), 254)
 }
 
 // describe says how a check or interface is doing.
@@ -100,6 +112,9 @@ func unblock(s engine.Status, v engine.VIPStatus, line string) []string {
 			fixes = append(fixes, fmt.Sprintf("interface %s comes up with carrier; see: ip link show %s", l.Name, l.Name))
 		}
 	}
+	if _, known := linkByName(s, v.Interface); !known && named(v.Interface) {
+		fixes = append(fixes, fmt.Sprintf("interface %s appears; see: ip link", v.Interface))
+	}
 	for _, other := range s.VIPs {
 		if other.Name != v.Name && named(other.Name) {
 			fixes = append(fixes, fmt.Sprintf("%s recovers; see: vipd why %s", other.Name, other.Name))
@@ -154,9 +169,9 @@ func WhyCheck(s engine.Status, name string) (Explanation, error) {
 	}
 	whyTracked(e, s, c)
 	if c.State == checkUp {
-		e.remedy("%d bad probes in a row", c.Fall)
+		e.remedy("%s in a row", count(c.Fall, "bad probe"))
 	} else {
-		e.remedy("%d good probes in a row, %d so far", c.Rise, goodSoFar(c))
+		e.remedy("%s in a row, %d so far", count(c.Rise, "good probe"), goodSoFar(c))
 	}
 	e.remedy("vipd check run %s   probes now and shows the answer; it does not count", name)
 	return *e, nil

@@ -1,0 +1,171 @@
+package controltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// Daemon is a control.Backend. Its fields are set before it is used.
+type Daemon struct {
+	Doc     control.StatusDocument
+	Refuse  string                         // text with which everything is refused, "" = nothing is
+	Hang    bool                           // changes are never answered
+	Stay    bool                           // drained VIPs stay held
+	Mute    error                          // Status fails with it
+	Reloads control.ReloadResult           // what a reload says
+	Probes  map[string]control.CheckResult // what a probe says, by check
+
+	mu      sync.Mutex
+	records []engine.Record
+	more    chan struct{}
+	events  []engine.Event
+}
+
+// Status implements control.Source.
+func (d *Daemon) Status(context.Context) (control.StatusDocument, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	doc := d.Doc
+	doc.VIPs = slices.Clone(doc.VIPs)
+	return doc, d.Mute
+}
+
+// Records implements control.Source.
+func (d *Daemon) Records(since uint64) ([]engine.Record, <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.more == nil {
+		d.more = make(chan struct{})
+	}
+	var list []engine.Record
+	for _, r := range d.records {
+		if r.Seq > since {
+			list = append(list, r)
+		}
+	}
+	return list, d.more
+}
+
+// Record appends to the history. Seq is filled in.
+func (d *Daemon) Record(records ...engine.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.record(records...)
+}
+
+// record appends to the history, with the lock held.
+func (d *Daemon) record(records ...engine.Record) {
+	for _, r := range records {
+		r.Seq = uint64(len(d.records) + 1)
+		d.records = append(d.records, r)
+	}
+	if d.more != nil {
+		close(d.more)
+	}
+	d.more = make(chan struct{})
+}
+
+// Events lists the events that were done.
+func (d *Daemon) Events() []engine.Event {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.events)
+}
+
+// Do implements control.Commander.
+func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error) {
+	if d.Hang {
+		<-ctx.Done()
+		return engine.Answer{}, ctx.Err()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.events = append(d.events, ev)
+	if d.Refuse != "" {
+		return engine.Answer{Refused: true, Text: d.Refuse}, nil
+	}
+	switch ev := ev.(type) {
+	case engine.Drain:
+		return engine.Answer{Text: d.drain(ev)}, nil
+	case engine.Undrain:
+		return engine.Answer{Text: d.undrain(ev)}, nil
+	case engine.Failover:
+		return engine.Answer{Text: ev.Name + ": 192.0.2.3 is Active after 94ms"}, nil
+	default:
+		return engine.Answer{}, fmt.Errorf("do %T: no operator asks for this", ev)
+	}
+}
+
+// drain takes VIPs out of service.
+func (d *Daemon) drain(ev engine.Drain) string {
+	var names []string
+	d.Doc.VIPs = slices.Clone(d.Doc.VIPs)
+	for i := range d.Doc.VIPs {
+		v := &d.Doc.VIPs[i]
+		if len(ev.Names) > 0 && !slices.Contains(ev.Names, v.Name) {
+			continue
+		}
+		names = append(names, v.Name)
+		v.Drained = &engine.DrainStatus{Actor: ev.Actor, Reason: ev.Reason, Since: d.Doc.Now}
+		if ev.For > 0 {
+			v.Drained.Until = d.Doc.Now.Add(ev.For)
+		}
+		if !d.Stay {
+			v.State, v.Stage, v.Held, v.Reason, v.Why = engine.Fault, engine.Eligible, false, "drained", "drained by "+ev.Actor
+			v.Since, v.Blockers = d.Doc.Now, []string{"drained by " + ev.Actor}
+		}
+	}
+	d.Doc.Drained = len(names) == len(d.Doc.VIPs)
+	d.record(engine.Record{Time: d.Doc.Now, Type: engine.RecordDrain, Severity: engine.Notice, Text: strings.Join(names, ", ") + " drained by " + ev.Actor})
+	return strings.Join(names, ", ") + " drained"
+}
+
+// undrain puts VIPs back.
+func (d *Daemon) undrain(ev engine.Undrain) string {
+	var names []string
+	d.Doc.VIPs = slices.Clone(d.Doc.VIPs)
+	for i := range d.Doc.VIPs {
+		v := &d.Doc.VIPs[i]
+		if v.Drained != nil && (len(ev.Names) == 0 || slices.Contains(ev.Names, v.Name)) {
+			names = append(names, v.Name)
+			v.Drained, v.State, v.Blockers = nil, engine.Backup, nil
+		}
+	}
+	d.Doc.Drained = false
+	if len(names) == 0 {
+		return "nothing was drained"
+	}
+	return strings.Join(names, ", ") + " back in service"
+}
+
+// RunCheck implements control.Commander.
+func (d *Daemon) RunCheck(ctx context.Context, name string) (control.CheckResult, error) {
+	if d.Hang {
+		<-ctx.Done()
+		return control.CheckResult{}, ctx.Err()
+	}
+	res, ok := d.Probes[name]
+	if !ok {
+		return res, errors.New("the test gave no result for check " + name)
+	}
+	return res, nil
+}
+
+// Reload implements control.Commander.
+func (d *Daemon) Reload(context.Context, string) (control.ReloadResult, error) {
+	return d.Reloads, nil
+}
+
+// At is a time on the day of the fixtures, in UTC: At(14, 5, 2.118).
+func At(hour, minute int, second float64) time.Time {
+	midnight := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	return midnight.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second*1e9).Round(time.Microsecond))
+}

@@ -1,0 +1,230 @@
+package control_test
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/internal/control/controltest"
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata from what the code says now")
+
+// golden compares a text with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// vipOf is the named VIP of a document, to be changed.
+func vipOf(doc *control.StatusDocument, name string) *engine.VIPStatus {
+	for i := range doc.VIPs {
+		if doc.VIPs[i].Name == name {
+			return &doc.VIPs[i]
+		}
+	}
+	return nil
+}
+
+// TestWhy explains a VIP in every state. Each case changes the status of a pair
+// and names the VIP; the text is in testdata/why/NAME.txt.
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	now := controltest.At(14, 5, 2.118)
+	peer := &engine.ActiveStatus{Address: netip.MustParseAddr("192.0.2.3"), Priority: 100, Interval: time.Second, Heard: now.Add(-300 * time.Millisecond)}
+	toBackup := func(v *engine.VIPStatus) {
+		v.State, v.Stage, v.Held, v.Since = engine.Backup, engine.Elected, false, now.Add(-90*time.Second)
+		v.Active, v.ActiveDownDue = peer, now.Add(3*time.Second)
+	}
+	toFault := func(v *engine.VIPStatus, reason, why string, blockers ...string) {
+		v.State, v.Stage, v.Held, v.Since = engine.Fault, engine.Eligible, false, now.Add(-90*time.Second)
+		v.Reason, v.Why, v.Blockers = reason, why, blockers
+	}
+	drain := &engine.DrainStatus{Actor: "anna (uid 1004)", Reason: "kernel upgrade CHG-1201", Since: now.Add(-90 * time.Second)}
+	cases := map[string]struct {
+		vip    string
+		change func(doc *control.StatusDocument, v *engine.VIPStatus)
+	}{
+		"active":      {"web", func(*control.StatusDocument, *engine.VIPStatus) {}},
+		"active-sync": {"inside", func(*control.StatusDocument, *engine.VIPStatus) {}},
+		"active-owner": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			v.Reason, v.Why, v.Priority = "owner", "address owner", engine.PriorityStatus{Configured: 255, Effective: 255}
+		}},
+		"active-not-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			v.Held, v.Stage, v.Since = false, engine.Cleared, now.Add(-1500*time.Microsecond)
+		}},
+		"active-contested": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Active = peer }},
+		"active-weakened": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			v.Priority = engine.PriorityStatus{Configured: 150, Effective: 145, Terms: []engine.PriorityTerm{
+				{Source: "check", Name: "api", Delta: -20}, {Source: "check", Name: "haproxy", Delta: 15}}}
+		}},
+		"active-draining": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Drained = drain }},
+		"active-unknown-reason": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			v.Reason, v.Why = "phase-of-moon", "the moon is full."
+		}},
+		"backup-lower": {"mail", func(*control.StatusDocument, *engine.VIPStatus) {}},
+		"backup-equal": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			toBackup(v)
+			v.Reason, v.Why, v.Priority = "startup", "", engine.PriorityStatus{Configured: 100, Effective: 100}
+		}},
+		"backup-higher": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			toBackup(v)
+			v.Reason, v.Why = "startup", "192.0.2.3 advertises 100, own 150"
+		}},
+		"backup-preempt-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			toBackup(v)
+			v.Reason, v.Why, v.PreemptHolding = "startup", "192.0.2.3 advertises 100, own 150", "preempt_delay has 58.5s left"
+		}},
+		"backup-held-by-check-and-delay": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			v.PreemptHolding = "preempt = false"
+		}},
+		"backup-check-not-enough": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Active.Priority = 200 }},
+		"backup-clamped": {"mail", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+			v.Priority = engine.PriorityStatus{Configured: 100, Effective: 1, Terms: []engine.PriorityTerm{
+				{Source: "check", Name: "api", Delta: -20}, {Source: "interface", Name: "eth1", Delta: -200}}}
+			doc.Links[1].Up, doc.Links[1].Since = false, now.Add(-time.Minute)
+		}},
+		"backup-nobody": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			v.Active, v.Why, v.Reason = nil, "192.0.2.3 released it", "release"
+		}},
+		"fault-check": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+			toFault(v, "check", "check haproxy is down", "check haproxy is down: connection refused")
+			doc.Checks[1].State, doc.Checks[1].LastOK, doc.Checks[1].Consecutive = "down", true, 2
+			v.Active = peer
+		}},
+		"fault-several": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+			toFault(v, "interface", "interface eth1 is down", "interface eth1 is down", "check api is down.", "sync group edge: inside is in FAULT")
+			doc.Links[1].Up = false
+		}},
+		"fault-missing-interface": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+			toFault(v, "interface", "interface eth0 does not exist", "interface eth0 does not exist")
+			doc.Links[0].Present, doc.Links[0].Up = false, false
+		}},
+		"fault-drained": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			toFault(v, "drained", "drained by anna (uid 1004)", "drained by anna (uid 1004)")
+			v.Drained = drain
+		}},
+		"fault-drained-until": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			toFault(v, "drained", "", "drained")
+			d := *drain
+			d.Reason, d.Until = "", now.Add(2*time.Hour)
+			v.Drained = &d
+		}},
+		"init-startup": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+			v.State, v.Stage, v.Held, v.Since = engine.Initialize, engine.Eligible, false, now.Add(-2*time.Second)
+			v.Reason, v.Why = "startup", "startup delay, 3s left"
+		}},
+		"init-interface": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+			v.State, v.Stage, v.Held, v.Since = engine.Initialize, engine.Eligible, false, now.Add(-time.Hour)
+			v.Reason, v.Why = "interface", "waits for eth0"
+			doc.Links = doc.Links[1:]
+		}},
+		"unknown-state": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.State = "LIMBO" }},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			doc := controltest.Pair()
+			c.change(&doc, vipOf(&doc, c.vip))
+			e, err := control.Why(doc.Status, c.vip)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("why", name+".txt"), e.Text())
+		})
+	}
+}
+
+// TestWhyCheck explains checks; the text is in testdata/why/check-NAME.txt.
+func TestWhyCheck(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		check  string
+		change func(*control.StatusDocument)
+	}{
+		"down": {"api", func(*control.StatusDocument) {}},
+		"up":   {"haproxy", func(*control.StatusDocument) {}},
+		"rising": {"api", func(doc *control.StatusDocument) {
+			doc.Checks[0].LastOK, doc.Checks[0].Consecutive, doc.Checks[0].LastDetail = true, 2, ""
+		}},
+		"blocking": {"api", func(doc *control.StatusDocument) {
+			v := vipOf(doc, "mail")
+			v.State, v.Priority.Terms, v.Blockers = engine.Fault, nil, []string{"check api is down"}
+		}},
+		"never-ran": {"api", func(doc *control.StatusDocument) {
+			doc.Checks[0] = engine.CheckStatus{Name: "api", Type: "exec", State: "unknown", Since: doc.Started, Rise: 1, Fall: 1}
+		}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			doc := controltest.Pair()
+			c.change(&doc)
+			e, err := control.WhyCheck(doc.Status, c.check)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("why", "check-"+name+".txt"), e.Text())
+		})
+	}
+}
+
+// TestWhyUnknown names what there is.
+func TestWhyUnknown(t *testing.T) {
+	t.Parallel()
+	doc := controltest.Pair()
+	_, err := control.Why(doc.Status, "wbe")
+	wantProblem(t, err, control.ProblemNotFound, `no vip is named "wbe"`, "there is inside, mail, web")
+	_, err = control.WhyCheck(doc.Status, "web")
+	wantProblem(t, err, control.ProblemNotFound, `no check is named "web"`, "there is api, haproxy")
+	_, err = control.Why(engine.Status{}, "web")
+	wantProblem(t, err, control.ProblemNotFound, `no vip is named "web"`, "the configuration has no vip")
+}
+
+// TestAge writes how long ago something was.
+func TestAge(t *testing.T) {
+	t.Parallel()
+	cases := map[time.Duration]string{
+		-time.Second:                    "0ms",
+		0:                               "0ms",
+		900 * time.Microsecond:          "900µs",
+		140 * time.Millisecond:          "140ms",
+		999999 * time.Microsecond:       "999ms",
+		time.Second:                     "1s",
+		59900 * time.Millisecond:        "59s",
+		time.Minute:                     "1m",
+		59*time.Minute + 59*time.Second: "59m",
+		time.Hour:                       "1h",
+		2*time.Hour + 9*time.Minute:     "2h 9m",
+		24 * time.Hour:                  "1d",
+		292 * time.Hour:                 "12d 4h",
+		(292*60 + 59) * time.Minute:     "12d 4h",
+	}
+	for d, want := range cases {
+		if got := control.Age(d); got != want {
+			t.Errorf("Age(%d) = %q, want %q", d, got, want)
+		}
+	}
+}
