@@ -67,7 +67,7 @@ func (a *app) events(ctx context.Context, q control.EventQuery) error {
 		}
 		if today := ev.Time.Local().Format(time.DateOnly); today != day {
 			day = today
-			a.say("%s", a.paintLine(bold, "-- "+day+" --"))
+			_, _ = fmt.Fprintln(a.out, a.paint(bold, day))
 		}
 		_, err := fmt.Fprintln(a.out, a.eventLine(ev.Record))
 		return err
@@ -77,9 +77,6 @@ func (a *app) events(ctx context.Context, q control.EventQuery) error {
 	}
 	return err
 }
-
-// paintLine cleans and paints a text.
-func (a *app) paintLine(s style, text string) string { return a.paint(s, clean(text)) }
 
 // eventLine is one event in one line.
 func (a *app) eventLine(r engine.Record) string {

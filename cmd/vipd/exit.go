@@ -24,6 +24,7 @@ const (
 
 // problemExits maps types of problems that the daemon reports to exit codes.
 var problemExits = map[string]int{
+	control.ProblemRequest:      exitUsage,
 	control.ProblemConfig:       exitConfig,
 	control.ProblemNotPermitted: exitPermission,
 	control.ProblemRefused:      exitRefused,

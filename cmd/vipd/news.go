@@ -49,7 +49,7 @@ func news(doc control.StatusDocument) []item {
 		if !l.Present {
 			add(3, yellow, "interface %s is missing", l.Name)
 		} else if !l.Up {
-			add(3, yellow, "interface %s is down since %s", l.Name, control.Age(doc.Now.Sub(l.Since)))
+			add(3, yellow, "interface %s is down for %s", l.Name, control.Age(doc.Now.Sub(l.Since)))
 		}
 	}
 	for _, d := range drains(doc) {

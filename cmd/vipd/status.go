@@ -51,7 +51,7 @@ func (a *app) printStatus(doc control.StatusDocument, wide bool) {
 	}
 	if len(doc.Checks) > 0 {
 		a.say("")
-		a.say("%s", a.checksLine(doc))
+		_, _ = fmt.Fprintln(a.out, a.paint(bold, "CHECKS")+"  "+clean(checksLine(doc)))
 	}
 	worst := news(doc)
 	if len(worst) > 0 {
@@ -173,8 +173,8 @@ func activeHost(v engine.VIPStatus) string {
 }
 
 // checksLine lists the checks and their states.
-func (a *app) checksLine(doc control.StatusDocument) string {
-	words := []string{a.paint(bold, "CHECKS")}
+func checksLine(doc control.StatusDocument) string {
+	words := make([]string, 0, len(doc.Checks))
 	for _, c := range doc.Checks {
 		if c.State == checkDown {
 			words = append(words, fmt.Sprintf("%s DOWN %s%s", c.Name, control.Age(doc.Now.Sub(c.Since)), inBrackets(c.LastDetail)))

@@ -56,8 +56,12 @@ func (a *app) printVIP(doc control.VIPDocument) {
 	}
 	row("adverts", "%d sent, %d received", v.AdvertsSent, v.AdvertsReceived)
 	row("releases", "%d sent, %d received", v.ReleasesSent, v.ReleasesReceived)
-	row("contests", "%d won", v.Contests)
-	row("restored", "%d addresses that somebody else removed", v.LostRestored)
+	if v.Contests > 0 {
+		row("contests", "%d won", v.Contests)
+	}
+	if v.LostRestored > 0 {
+		row("restored", "%d addresses that somebody else had removed", v.LostRestored)
+	}
 	for i, t := range transitions(v) {
 		row(once(i, "changes"), "%s", t)
 	}

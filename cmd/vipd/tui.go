@@ -97,11 +97,13 @@ func (t *tui) printJSON(raw []byte) error {
 
 // encodeJSON prints a document of our own.
 func (t *tui) encodeJSON(doc any) error {
-	raw, err := json.Marshal(doc)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(doc); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
-	return t.printJSON(raw)
+	return t.printJSON(b.Bytes())
 }
 
 // clean replaces control characters, other than line feeds.
@@ -124,7 +126,6 @@ const (
 	red    style = "1;31"
 	green  style = "32"
 	yellow style = "33"
-	faint  style = "2"
 )
 
 // paint styles a text that has been cleaned already.

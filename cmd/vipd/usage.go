@@ -6,7 +6,7 @@ What keepalived calls MASTER is ACTIVE here. The manual is vipd(8).
 
 Usage:
     vipd status [NAME] [-w]            everything on one screen, or one vip in full
-    vipd why NAME                      why a vip or check is as it is, what would change it
+    vipd why NAME                      why it is as it is, and what would change it
     vipd is-active NAME                print its state; exit 0 only when it is ACTIVE here
     vipd events [-f] [--since 1h]      what happened, oldest first
     vipd check list | run NAME         the checks; make one probe now

@@ -50,6 +50,7 @@ func (a *app) explain(ctx context.Context, name string) ([]byte, error) {
 	raw, checkErr := a.client().Raw(ctx, control.PathWhyCheck(name))
 	var noCheck *control.Problem
 	if errors.As(checkErr, &noCheck) && noCheck.Type == control.ProblemNotFound {
+		missing.Hint += "; of checks " + noCheck.Hint
 		missing.Detail = fmt.Sprintf("no vip and no check is named %q", name)
 		return nil, missing
 	}

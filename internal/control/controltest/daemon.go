@@ -27,6 +27,7 @@ type Daemon struct {
 	records []engine.Record
 	more    chan struct{}
 	events  []engine.Event
+	asked   uint64
 }
 
 // Status implements control.Source.
@@ -45,6 +46,7 @@ func (d *Daemon) Records(since uint64) ([]engine.Record, <-chan struct{}) {
 	if d.more == nil {
 		d.more = make(chan struct{})
 	}
+	d.asked = max(d.asked, since)
 	var list []engine.Record
 	for _, r := range d.records {
 		if r.Seq > since {
@@ -78,6 +80,14 @@ func (d *Daemon) Events() []engine.Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.events)
+}
+
+// Asked is the highest Seq that a client has asked to go on after: it has got
+// everything up to there.
+func (d *Daemon) Asked() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked
 }
 
 // Do implements control.Commander.
