@@ -134,42 +134,43 @@ func indent(t *testing.T, raw []byte) string {
 // problems.
 func TestChangedDocuments(t *testing.T) {
 	t.Parallel()
-	d := pair()
-	d.Reloads = control.ReloadResult{Hash: "77aa", Changes: []string{"vip.web.priority: 150 -> 140"}}
-	d.Probes = map[string]control.CheckResult{"api": {OK: true, Detail: "exit 0", Took: 3 * time.Millisecond}}
-	client, _, _ := serve(t, d, control.Options{})
-	refused, _, _ := serve(t, &controltest.Daemon{Doc: controltest.Pair(), Refuse: "no peer is fit"}, control.Options{})
 	for name, c := range map[string]struct {
-		client control.Client
+		refuse string
 		method string
 		path   string
 		body   string
 		status int
 	}{
-		"drain":            {client, "POST", "/v1/drain", `{"names":["web"],"reason":"x","for":"2h","wait":true}`, 200},
-		"undrain":          {client, "POST", "/v1/undrain", ``, 200},
-		"failover":         {client, "POST", "/v1/vips/web/failover", `{}`, 200},
-		"reload":           {client, "POST", "/v1/reload", ``, 200},
-		"check-run":        {client, "POST", "/v1/checks/api/run", ``, 200},
-		"problem-refused":  {refused, "POST", "/v1/vips/web/failover", ``, 409},
-		"problem-no-vip":   {client, "POST", "/v1/drain", `{"names":["wbe"]}`, 404},
-		"problem-no-path":  {client, "GET", "/v2/status", ``, 404},
-		"problem-method":   {client, "POST", "/v1/status", ``, 405},
-		"problem-events":   {client, "POST", "/v1/events", ``, 405},
-		"problem-no-check": {client, "POST", "/v1/checks/x/run", ``, 404},
-		"problem-for":      {client, "POST", "/v1/drain", `{"for":"-2h"}`, 400},
-		"problem-reason":   {client, "POST", "/v1/drain", `{"reason":"a\nb"}`, 400},
-		"problem-key":      {client, "POST", "/v1/drain", `{"name":"web"}`, 400},
-		"problem-tail":     {client, "POST", "/v1/drain", `{} {}`, 400},
-		"problem-undrain":  {client, "POST", "/v1/undrain", `{"for":"2h"}`, 400},
-		"problem-type":     {client, "GET", "/v1/events?type=vip", ``, 400},
-		"problem-since":    {client, "GET", "/v1/events?since=yesterday", ``, 400},
-		"problem-query":    {client, "GET", "/v1/events?sinse=1h", ``, 400},
-		"problem-follow":   {client, "GET", "/v1/events?follow=maybe", ``, 400},
-		"problem-large":    {client, "POST", "/v1/drain", `{"reason":"` + strings.Repeat("x", 70000) + `"}`, 413},
+		"drain":            {"", "POST", "/v1/drain", `{"names":["web"],"reason":"x","for":"2h","wait":true}`, 200},
+		"undrain":          {"", "POST", "/v1/undrain", ``, 200},
+		"failover":         {"", "POST", "/v1/vips/web/failover", `{}`, 200},
+		"reload":           {"", "POST", "/v1/reload", ``, 200},
+		"check-run":        {"", "POST", "/v1/checks/api/run", ``, 200},
+		"problem-refused":  {"no peer is fit", "POST", "/v1/vips/web/failover", ``, 409},
+		"problem-no-vip":   {"", "POST", "/v1/drain", `{"names":["wbe"]}`, 404},
+		"problem-no-path":  {"", "GET", "/v2/status", ``, 404},
+		"problem-method":   {"", "POST", "/v1/status", ``, 405},
+		"problem-events":   {"", "POST", "/v1/events", ``, 405},
+		"problem-no-check": {"", "POST", "/v1/checks/x/run", ``, 404},
+		"problem-for":      {"", "POST", "/v1/drain", `{"for":"-2h"}`, 400},
+		"problem-reason":   {"", "POST", "/v1/drain", `{"reason":"a\nb"}`, 400},
+		"problem-key":      {"", "POST", "/v1/drain", `{"name":"web"}`, 400},
+		"problem-tail":     {"", "POST", "/v1/drain", `{} {}`, 400},
+		"problem-undrain":  {"", "POST", "/v1/undrain", `{"for":"2h"}`, 400},
+		"problem-type":     {"", "GET", "/v1/events?type=vip", ``, 400},
+		"problem-since":    {"", "GET", "/v1/events?since=yesterday", ``, 400},
+		"problem-query":    {"", "GET", "/v1/events?sinse=1h", ``, 400},
+		"problem-follow":   {"", "GET", "/v1/events?follow=maybe", ``, 400},
+		"problem-large":    {"", "POST", "/v1/drain", `{"reason":"` + strings.Repeat("x", 70000) + `"}`, 413},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, kind, raw := request(t, c.client, c.method, c.path, c.body)
+			t.Parallel()
+			d := pair()
+			d.Refuse = c.refuse
+			d.Reloads = control.ReloadResult{Hash: "77aa", Changes: []string{"vip.web.priority: 150 -> 140"}}
+			d.Probes = map[string]control.CheckResult{"api": {OK: true, Detail: "exit 0", Took: 3 * time.Millisecond}}
+			client, _, _ := serve(t, d, control.Options{})
+			status, kind, raw := request(t, client, c.method, c.path, c.body)
 			if status != c.status {
 				t.Errorf("status %d, want %d", status, c.status)
 			}
@@ -394,7 +395,7 @@ func TestFollowersBounded(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = c.Close() })
 		bodies = append(bodies, c)
-		fmt.Fprint(c, "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, _ = fmt.Fprint(c, "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
 		line, err := bufio.NewReader(c).ReadString('\n')
 		if err != nil {
 			t.Fatal(err)
