@@ -1,0 +1,17 @@
+// Package netif touches the host's network interfaces. It has three long-lived
+// parts, which do not know each other and which the daemon connects:
+//
+//	Monitor    watches named links and reports each one as a whole snapshot
+//	Addresses  makes the kernel have, or not have, addresses and routes
+//	Announcer  tells the network with gratuitous ARP and unsolicited NA
+//
+// What has to be done goes in through methods that never block, and what
+// happened comes out through the function given to Run, on Run's goroutine.
+// Nothing starts before Run, and Run returns when all that it started has ended.
+//
+// Links are named, never numbered: an interface may vanish and come back with
+// another index at any time, and each use looks the name up again.
+//
+// The package decides nothing: which host holds an address, when to announce
+// it and how often are the engine's part.
+package netif
