@@ -53,6 +53,8 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 		return exitDone
 	case errors.Is(err, errNo):
 		return exitFailed
+	case errors.Is(err, errConfig):
+		return exitConfig
 	case !a.started, errors.As(err, &usage):
 		a.settle()
 		a.error(err)

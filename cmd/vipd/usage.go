@@ -5,6 +5,10 @@ const usage = `vipd keeps a service's address alive: hosts elect, by VRRP, who h
 What keepalived calls MASTER is ACTIVE here. The manual is vipd(8).
 
 Usage:
+    vipd run [-c FILE]                 the daemon: what systemd starts
+    vipd check-config [FILE]           everything that is wrong with a configuration
+    vipd reload                        have the daemon read its configuration again
+
     vipd status [NAME] [-w]            everything on one screen, or one vip in full
     vipd why NAME                      why it is as it is, and what would change it
     vipd is-active NAME                print its state; exit 0 only when it is ACTIVE here
@@ -15,7 +19,6 @@ Usage:
                                        take vips, or everything, out of service politely
     vipd undrain [NAME...]             put them back
     vipd failover NAME                 give a vip that is ACTIVE here to a peer
-    vipd reload                        have the configuration read again
 
     vipd init vip                      print a commented starting file
     vipd completion bash | zsh | fish  print a completion script

@@ -160,3 +160,7 @@ func (e *Engine) releaseHeard(now time.Time, v *vip) {
 
 // schedule puts the next deadline of a VIP into the heap.
 func (e *Engine) schedule(v *vip) { e.timers.set(&v.timer, v.next()) }
+
+// Has reports whether a VIP is known: configured, or removed and not yet
+// released.
+func (e *Engine) Has(name string) bool { return e.byName[name] != nil }

@@ -6,7 +6,6 @@ import (
 	"time"
 )
 
-const centisecond = 10 * time.Millisecond
 
 var (
 	t0    = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -1,0 +1,157 @@
+package daemon
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/internal/netif"
+	"github.com/vipd/vipd/pkg/check/probe"
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/vrrp/vrrpnet"
+)
+
+// do carries out an action, or hands it to the edge that does. It never waits.
+func (d *Daemon) do(now time.Time, a engine.Action) {
+	switch a := a.(type) {
+	case engine.SendAdvert:
+		d.queueAdvert(a)
+	case engine.SetAddresses:
+		d.setAddresses(a)
+	case engine.Announce:
+		d.announcer.Announce(netif.Announcement{
+			Owner: a.VIP, Link: d.device(a.Interface, a.VMAC, a.VRID, a.Addresses[0].Is4()), Addresses: a.Addresses,
+			Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause,
+		})
+	case engine.RunCheck:
+		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)
+	case engine.Report:
+		d.journal.add(a.Record)
+	case engine.Answer:
+		if c := d.waiting[a.ID]; c != nil {
+			delete(d.waiting, a.ID)
+			c <- a
+		}
+	}
+}
+
+// device is where the addresses of a VIP live: the interface, or its macvlan
+// with the virtual MAC.
+func (d *Daemon) device(link string, vmac bool, vrid uint8, family4 bool) string {
+	if !vmac {
+		return link
+	}
+	return netif.VMACName(d.links[link].Index, family4, vrid)
+}
+
+// queueAdvert puts an advert into the batch of its port.
+func (d *Daemon) queueAdvert(a engine.SendAdvert) {
+	family4 := a.Advert.Addresses[0].Is4()
+	p := d.ports[portKey{a.Interface, family4}]
+	if p == nil {
+		return // its VIP was removed by the reload that is under way
+	}
+	out := vrrpnet.Outgoing{Source: a.Source, Peers: a.Peers, Advert: a.Advert, Checksum: a.Checksum}
+	if a.VMAC {
+		out.Device = d.device(a.Interface, true, a.Advert.VRID, family4)
+	}
+	if len(p.out) == 0 {
+		d.dirty = append(d.dirty, p)
+	}
+	p.out, p.vips = append(p.out, out), append(p.vips, a.VIP)
+}
+
+// send sends what this turn has to send.
+func (d *Daemon) send() {
+	for _, p := range d.dirty {
+		if failed := p.flush(); failed != nil {
+			d.step(failed...)
+		}
+	}
+	d.dirty = d.dirty[:0]
+}
+
+func (d *Daemon) setAddresses(a engine.SetAddresses) {
+	if !a.Present {
+		d.announcer.Cancel(a.VIP)
+	}
+	routes := make([]netif.Route, len(a.Routes))
+	for i, r := range a.Routes {
+		routes[i] = netif.Route{To: r.To, Via: r.Via, Table: r.Table}
+	}
+	d.addresses.Set(netif.Wanted{
+		Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Addr().Is4(),
+		Addresses: a.Addresses, Routes: routes, Present: a.Present, Seq: a.Seq,
+	})
+}
+
+// applied brings the kernel's answer to the loop.
+func (d *Daemon) applied(a netif.Applied) {
+	ev := engine.AddressesApplied{VIP: a.Owner, Seq: a.Seq, Took: a.Took}
+	if a.Err != nil {
+		ev.Err = a.Err.Error()
+	}
+	d.post(d.run, ev)
+}
+
+// probed brings the result of a probe to the loop.
+func (d *Daemon) probed(name string, r probe.Result) {
+	d.post(d.run, engine.CheckDone{Check: name, OK: r.OK, Detail: r.Detail, Took: r.Took})
+}
+
+// linkSeen brings the state of an interface to the loop.
+func (d *Daemon) linkSeen(l netif.Link) {
+	err := d.ask(d.run, func(time.Time) { d.linkChanged(l) })
+	if err != nil {
+		d.log.Debug("interface not looked at", "interface", l.Name, "error", err)
+	}
+}
+
+// linkChanged remembers a link and tells the engine and the port about it. What
+// is seen of a macvlan with a virtual MAC counts for its parent.
+func (d *Daemon) linkChanged(l netif.Link) {
+	d.links[l.Name] = l
+	cfg := d.cfg.Load()
+	for _, parent := range d.parents(l.Name) {
+		d.step(engine.LinkChanged{Link: d.engineLink(parent)})
+		for _, family4 := range []bool{true, false} {
+			if p := d.ports[portKey{parent, family4}]; p != nil {
+				p.set(d.membership(cfg, p.key))
+			}
+		}
+	}
+	d.monitor.SetNames(d.watched(cfg))
+}
+
+// parents returns the interface itself and, for a macvlan of ours, the one that
+// it belongs to.
+func (d *Daemon) parents(name string) []string {
+	for _, v := range d.cfg.Load().Engine.VIPs {
+		if v.VMAC && d.device(v.Interface, true, v.VRID, v.Family4()) == name {
+			return []string{v.Interface}
+		}
+	}
+	return []string{name}
+}
+
+// engineLink is a link as the engine sees it, with the addresses of the macvlans
+// that vipd put on it.
+func (d *Daemon) engineLink(name string) engine.Link {
+	l := d.links[name]
+	out := engine.Link{Name: name, Present: l.Present, Up: l.Up, MAC: l.MAC.String(), Addresses: slices.Clone(l.Addresses)}
+	for _, v := range d.cfg.Load().Engine.VIPs {
+		if v.VMAC && v.Interface == name {
+			out.Addresses = append(out.Addresses, d.links[d.device(name, true, v.VRID, v.Family4())].Addresses...)
+		}
+	}
+	return out
+}
+
+// ownAddresses are the addresses of a link, as sources that nobody else may use.
+func (d *Daemon) ownAddresses(name string) []netip.Addr {
+	var own []netip.Addr
+	for _, p := range d.engineLink(name).Addresses {
+		own = append(own, p.Addr())
+	}
+	return own
+}

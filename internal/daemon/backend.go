@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/pkg/check/probe"
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// Status implements control.Source.
+func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
+	doc := control.StatusDocument{Node: control.Node{
+		Version: d.opts.Version, Revision: d.opts.Revision, PID: os.Getpid(), Edge: d.edge(),
+	}}
+	err := d.ask(ctx, func(now time.Time) { doc.Status = d.eng.Status(now) })
+	if err != nil {
+		return doc, err
+	}
+	cfg := d.cfg.Load()
+	doc.Node.Name = cfg.Engine.Node
+	d.reloads.mu.Lock()
+	doc.Node.Config = d.reloads.status
+	d.reloads.mu.Unlock()
+	doc.Node.Config.Path, doc.Node.Config.Hash = d.opts.ConfigPath, hash(cfg)
+	return doc, nil
+}
+
+// edge collects the counters of the edges.
+func (d *Daemon) edge() control.EdgeStatus {
+	var s control.EdgeStatus
+	for _, p := range *d.portList.Load() {
+		family := "ipv6"
+		if p.key.family4 {
+			family = "ipv4"
+		}
+		for cause, n := range p.counters() {
+			s.Dropped = append(s.Dropped, control.DropCount{Interface: p.key.link, Family: family, Reason: string(cause), Count: n})
+		}
+	}
+	return s
+}
+
+// Records implements control.Source.
+func (d *Daemon) Records(since uint64) ([]engine.Record, <-chan struct{}) { return d.journal.since(since) }
+
+// Do implements control.Commander.
+func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error) {
+	answer := make(chan engine.Answer, 1)
+	err := d.ask(ctx, func(time.Time) {
+		d.commands++
+		id := d.commands
+		d.waiting[id] = answer
+		switch e := ev.(type) {
+		case engine.Drain:
+			e.ID = id
+			ev = e
+		case engine.Undrain:
+			e.ID = id
+			ev = e
+		case engine.Failover:
+			e.ID = id
+			ev = e
+		default:
+			delete(d.waiting, id)
+			answer <- engine.Answer{Refused: true, Text: fmt.Sprintf("%T is not a command", ev)}
+			return
+		}
+		d.step(ev)
+	})
+	if err != nil {
+		return engine.Answer{}, err
+	}
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return engine.Answer{}, ctx.Err()
+	case <-d.ended:
+		return engine.Answer{}, errEnded
+	}
+}
+
+// RunCheck implements control.Commander.
+func (d *Daemon) RunCheck(ctx context.Context, name string) (control.CheckResult, error) {
+	cfg := d.cfg.Load()
+	c, ok := cfg.Engine.Checks[name]
+	if !ok {
+		return control.CheckResult{}, fmt.Errorf("no check %s", name)
+	}
+	r := probe.Once(ctx, c, probe.Settings{User: cfg.ScriptUser, Check: name})
+	return control.CheckResult{Check: name, OK: r.OK, Detail: r.Detail, Took: r.Took}, nil
+}
+
+// monotonic is the time that systemd wants with RELOADING=1.
+func monotonic() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

@@ -1,0 +1,210 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/internal/netif"
+	"github.com/vipd/vipd/pkg/check/probe"
+	"github.com/vipd/vipd/pkg/config"
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// errEnded answers who asks the loop for something after its end.
+var errEnded = errors.New("vipd is ending")
+
+// errStopped ends the edges when the loop is done.
+var errStopped = errors.New("stopped")
+
+// Options says how a daemon is run.
+type Options struct {
+	ConfigPath string
+	Socket     string // control socket instead of the configured one, "" = configured
+	Version    string
+	Revision   string
+	Log        *slog.Logger
+}
+
+// Daemon is one running vipd.
+type Daemon struct {
+	opts    Options
+	log     *slog.Logger
+	started time.Time
+	cfg     atomic.Pointer[config.Config]
+	reloads reloads
+
+	eng    *engine.Engine // the loop's alone
+	events chan []engine.Event
+	asks   chan func(now time.Time)
+	ended  chan struct{} // closed after the loop
+	clock  *clock
+
+	// Used by the loop only.
+	ports    map[portKey]*port
+	dirty    []*port // with adverts to send in this turn
+	links    map[string]netif.Link
+	leaving  map[string]bool // VIPs that a reload removed and the engine still releases
+	waiting  map[uint64]chan engine.Answer
+	commands uint64
+	run      context.Context // of the edges
+	spawn    func(func() error)
+
+	monitor   *netif.Monitor
+	addresses *netif.Addresses
+	announcer *netif.Announcer
+	probes    *probe.Runner
+	journal   *journal
+	lateness  *control.Lateness
+	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside the loop
+}
+
+// New reads the configuration and prepares a daemon. It touches nothing of the
+// host yet. The problems are never nil; the daemon is nil when one is an error.
+func New(opts Options) (*Daemon, *config.Problems, error) {
+	cfg, problems := config.Load(Files{}, opts.ConfigPath)
+	if cfg == nil {
+		return nil, problems, problems.Err()
+	}
+	if err := nameNode(cfg); err != nil {
+		return nil, problems, err
+	}
+	clock, err := newClock()
+	if err != nil {
+		return nil, problems, err
+	}
+	log := opts.Log
+	d := &Daemon{
+		opts: opts, log: log, clock: clock,
+		events: make(chan []engine.Event, 256), asks: make(chan func(time.Time)), ended: make(chan struct{}),
+		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
+		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log),
+		probes: probe.NewRunner(probe.Settings{User: cfg.ScriptUser}), journal: newJournal(log), lateness: control.NewLateness(),
+	}
+	d.cfg.Store(cfg)
+	d.portList.Store(&[]*port{})
+	return d, problems, nil
+}
+
+// nameNode fills in the short hostname when the file names no node.
+func nameNode(cfg *config.Config) error {
+	if cfg.Engine.Node != "" {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("name this node: %w", err)
+	}
+	cfg.Engine.Node, _, _ = strings.Cut(host, ".")
+	return nil
+}
+
+// Run works until ctx ends, releases what it holds, and returns when all of its
+// goroutines have. SIGHUP reloads.
+func (d *Daemon) Run(ctx context.Context) error {
+	cfg := d.cfg.Load()
+	socket := cfg.Control.Socket
+	if d.opts.Socket != "" {
+		socket = d.opts.Socket
+	}
+	server, err := control.New(d, control.Options{
+		Socket: socket, AdminGroup: cfg.Control.AdminGroup, MetricsListen: cfg.Metrics.Listen, Lateness: d.lateness, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := server.Listen(); err != nil {
+		return err
+	}
+	if err := netif.RemoveLeftovers(d.log); err != nil {
+		d.log.Warn("look for leftovers of an earlier run", "error", err)
+	}
+	d.started = time.Now()
+	d.reloads.loaded(d.started)
+	d.eng = engine.New(d.started)
+
+	// The edges outlive ctx: the polite end needs them.
+	base, endEdges := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endEdges(nil)
+	edges, run := errgroup.WithContext(base)
+	d.run, d.spawn = run, edges.Go
+	edges.Go(func() error { return d.monitor.Run(run, d.linkSeen) })
+	edges.Go(func() error { return d.addresses.Run(run, d.applied) })
+	edges.Go(func() error { return d.announcer.Run(run) })
+	edges.Go(func() error { d.probes.Run(run); return nil })
+	edges.Go(func() error { d.journal.Run(run); return nil })
+	edges.Go(func() error { return d.clock.Run(run) })
+	edges.Go(func() error { return server.Run(run) })
+	edges.Go(func() error { d.hangups(run); return nil })
+
+	d.configure(cfg)
+	d.notify("READY=1\nSTATUS=running with " + d.opts.ConfigPath)
+	edges.Go(func() error { d.watchdog(run); return nil })
+
+	err = d.loop(ctx, run)
+	close(d.ended)
+	endEdges(errStopped)
+	if edgeErr := edges.Wait(); edgeErr != nil && !errors.Is(edgeErr, errStopped) && err == nil {
+		err = edgeErr
+	}
+	if errors.Is(err, errStopped) {
+		err = nil
+	}
+	return err
+}
+
+// hangups reloads at each SIGHUP.
+func (d *Daemon) hangups(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-hup:
+			if _, err := d.Reload(ctx, "SIGHUP"); err != nil {
+				d.log.Error("reload", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// notify tells systemd, when vipd was started by it.
+func (d *Daemon) notify(state string) {
+	if _, err := sd.SdNotify(false, state); err != nil {
+		d.log.Warn("notify systemd", "error", err)
+	}
+}
+
+// watchdog feeds systemd's watchdog through the loop: a loop that is stuck is
+// not fed.
+func (d *Daemon) watchdog(ctx context.Context) {
+	interval, err := sd.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		return
+	}
+	tick := time.NewTicker(interval / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if d.ask(ctx, func(time.Time) {}) == nil {
+				d.notify("WATCHDOG=1")
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}

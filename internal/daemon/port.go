@@ -1,0 +1,158 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/vrrp"
+	"github.com/vipd/vipd/pkg/vrrp/vrrpnet"
+)
+
+// reopenAfter is how long a port waits before it tries to open its socket again
+// when nothing tells it that the interface is there.
+const reopenAfter = 500 * time.Millisecond
+
+// portKey names a port: adverts of one family on one interface.
+type portKey struct {
+	link    string
+	family4 bool
+}
+
+// port keeps the VRRP socket of one interface and family open, whatever happens
+// to the interface.
+type port struct {
+	key     portKey
+	log     *slog.Logger
+	kick    chan struct{} // the interface changed: try now
+	conn    atomic.Pointer[vrrpnet.Conn]
+	members atomic.Pointer[membership]
+	cancel  context.CancelFunc
+	past    atomic.Pointer[map[vrrp.Cause]uint64] // counted by sockets that are closed
+
+	// The batch of the current turn, used by the loop only.
+	out  []vrrpnet.Outgoing
+	vips []string
+}
+
+// membership is whose adverts a port takes part in.
+type membership struct {
+	own     []netip.Addr
+	members []vrrp.Membership
+}
+
+func newPort(key portKey, log *slog.Logger) *port {
+	p := &port{key: key, log: log, kick: make(chan struct{}, 1)}
+	p.members.Store(&membership{})
+	p.past.Store(&map[vrrp.Cause]uint64{})
+	return p
+}
+
+// set replaces the memberships, now and for every socket to come.
+func (p *port) set(m *membership) {
+	p.members.Store(m)
+	if c := p.conn.Load(); c != nil {
+		c.SetMembers(m.own, m.members...)
+	}
+	select {
+	case p.kick <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// run opens the socket, receives, and opens it again when the interface went
+// away and came back, until ctx ends.
+func (p *port) run(ctx context.Context, post func(...engine.Event)) {
+	said := ""
+	for ctx.Err() == nil {
+		conn, err := vrrpnet.Listen(p.key.link, p.key.family4, p.log)
+		if err != nil {
+			if err.Error() != said {
+				said = err.Error()
+				p.log.Debug("advert socket not open yet", "interface", p.key.link, "error", err)
+			}
+			select {
+			case <-p.kick:
+			case <-time.After(reopenAfter):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		said = ""
+		m := p.members.Load()
+		conn.SetMembers(m.own, m.members...)
+		p.conn.Store(conn)
+		err = conn.Run(ctx, func(batch []vrrpnet.Received) { post(p.translate(batch)...) })
+		p.conn.Store(nil)
+		p.keep(conn.Counters().Dropped)
+		if err != nil {
+			p.log.Debug("advert socket lost", "interface", p.key.link, "error", err)
+		}
+		if err := conn.Close(); err != nil {
+			p.log.Debug("advert socket closed", "interface", p.key.link, "error", err)
+		}
+	}
+}
+
+func (p *port) translate(batch []vrrpnet.Received) []engine.Event {
+	evs := make([]engine.Event, len(batch))
+	for i, r := range batch {
+		evs[i] = engine.AdvertReceived{Interface: p.key.link, Source: r.Source, Advert: r.Advert, Checksum: r.Checksum}
+	}
+	return evs
+}
+
+// keep adds the drops of a socket that ends to those of earlier ones.
+func (p *port) keep(dropped map[vrrp.Cause]uint64) {
+	sum := p.dropped(dropped)
+	p.past.Store(&sum)
+}
+
+// dropped adds what earlier sockets dropped to the counters of one.
+func (p *port) dropped(now map[vrrp.Cause]uint64) map[vrrp.Cause]uint64 {
+	sum := make(map[vrrp.Cause]uint64, len(now))
+	for cause, n := range *p.past.Load() {
+		sum[cause] += n
+	}
+	for cause, n := range now {
+		sum[cause] += n
+	}
+	return sum
+}
+
+// counters returns the drops by cause since the daemon started.
+func (p *port) counters() map[vrrp.Cause]uint64 {
+	if c := p.conn.Load(); c != nil {
+		return p.dropped(c.Counters().Dropped)
+	}
+	return p.dropped(nil)
+}
+
+var errNoSocket = errors.New("the interface has no socket yet")
+
+// flush sends the batch of this turn and returns the adverts that did not leave.
+func (p *port) flush() []engine.Event {
+	if len(p.out) == 0 {
+		return nil
+	}
+	var failed []engine.Event
+	conn := p.conn.Load()
+	if conn == nil {
+		for _, vip := range p.vips {
+			failed = append(failed, engine.SendFailed{VIP: vip, Err: errNoSocket.Error()})
+		}
+	} else if conn.Send(p.out) != nil {
+		for i := range p.out {
+			if err := p.out[i].Err; err != nil {
+				failed = append(failed, engine.SendFailed{VIP: p.vips[i], Err: err.Error()})
+			}
+		}
+	}
+	clear(p.out)
+	p.out, p.vips = p.out[:0], p.vips[:0]
+	return failed
+}

@@ -1,0 +1,214 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/pkg/check/probe"
+	"github.com/vipd/vipd/pkg/config"
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// Files reads configuration files from the host.
+type Files struct{}
+
+// Open implements config.Reader.
+func (Files) Open(name string) (io.ReadCloser, error) { return os.Open(name) }
+
+// Glob implements config.Reader.
+func (Files) Glob(pattern string) ([]string, error) { return filepath.Glob(pattern) }
+
+// reloads remembers how the last reload went.
+type reloads struct {
+	one sync.Mutex // one reload at a time
+
+	mu     sync.Mutex
+	status control.ConfigStatus
+}
+
+func (r *reloads) loaded(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Loaded, r.status.LastReloadOK = now, true
+}
+
+func (r *reloads) tried(now time.Time, problem string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.LastReload, r.status.LastReloadOK, r.status.LastReloadError = now, problem == "", problem
+	if problem == "" {
+		r.status.Loaded = now
+	}
+}
+
+// Reload reads the configuration again. An invalid one changes nothing.
+func (d *Daemon) Reload(ctx context.Context, actor string) (control.ReloadResult, error) {
+	d.reloads.one.Lock()
+	defer d.reloads.one.Unlock()
+	d.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
+	defer d.notify("READY=1")
+	old := d.cfg.Load()
+	cfg, problems := config.Load(Files{}, d.opts.ConfigPath)
+	result := control.ReloadResult{Hash: hash(old)}
+	if cfg == nil {
+		result.Problems = texts(problems, config.Error)
+		d.reloads.tried(time.Now(), result.Problems[0])
+		d.log.Error("configuration not reloaded, the old one goes on", "path", d.opts.ConfigPath, "by", actor,
+			"problems", len(result.Problems), "first", result.Problems[0])
+		return result, nil
+	}
+	if err := nameNode(cfg); err != nil {
+		return result, err
+	}
+	result.Hash, result.Changes, result.Warnings = hash(cfg), config.Diff(old, cfg), texts(problems, config.Warning)
+	if cfg.Control != old.Control || cfg.Metrics != old.Metrics {
+		result.Warnings = append(result.Warnings, "[control] and [metrics] change only with a restart")
+	}
+	d.log.Info("configuration reloaded", "by", actor, "changes", strings.Join(result.Changes, "; "))
+	if err := d.ask(ctx, func(time.Time) { d.configure(cfg) }); err != nil {
+		return result, err
+	}
+	d.reloads.tried(time.Now(), "")
+	return result, nil
+}
+
+// texts prints the problems of one severity as check-config does.
+func texts(problems *config.Problems, severity config.Severity) []string {
+	var list []string
+	for _, p := range problems.List {
+		if p.Severity == severity {
+			list = append(list, fmt.Sprintf("%s:%d:%d: %s: %s", p.File, p.Line, p.Column, p.Severity, p.Message))
+		}
+	}
+	return list
+}
+
+// configure puts a configuration in force: ports first, so that no advert is
+// missed, then the engine. It runs on the loop.
+func (d *Daemon) configure(cfg *config.Config) {
+	for name := range d.cfg.Load().Engine.VIPs {
+		if _, stays := cfg.Engine.VIPs[name]; !stays {
+			d.leaving[name] = true
+		}
+	}
+	for name := range cfg.Engine.VIPs {
+		delete(d.leaving, name)
+	}
+	d.cfg.Store(cfg)
+	d.probes.Configure(probe.Settings{User: cfg.ScriptUser})
+	d.openPorts(cfg)
+	d.step(engine.Configure{Config: cfg.Engine})
+	d.monitor.SetNames(d.watched(cfg))
+}
+
+// watched lists the interfaces to watch: those of VIPs, their macvlans, and the
+// tracked ones.
+func (d *Daemon) watched(cfg *config.Config) []string {
+	names := map[string]bool{}
+	for _, v := range cfg.Engine.VIPs {
+		names[v.Interface] = true
+		if v.VMAC && d.links[v.Interface].Present {
+			names[d.device(v.Interface, true, v.VRID, v.Family4())] = true
+		}
+		for link := range v.TrackLinks {
+			names[link] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// openPorts starts a port for each interface and family in use and gives all of
+// them their memberships. A port that is no longer needed keeps running without
+// members until the engine has released what it held there.
+func (d *Daemon) openPorts(cfg *config.Config) {
+	for _, v := range cfg.Engine.VIPs {
+		key := portKey{v.Interface, v.Family4()}
+		if d.ports[key] != nil {
+			continue
+		}
+		p := newPort(key, d.log)
+		ctx, cancel := context.WithCancel(d.run)
+		p.cancel = cancel
+		d.ports[key] = p
+		d.spawn(func() error {
+			defer cancel()
+			p.run(ctx, func(evs ...engine.Event) { d.post(ctx, evs...) })
+			return nil
+		})
+	}
+	list := slices.Collect(maps.Values(d.ports))
+	d.portList.Store(&list)
+	for _, p := range list {
+		p.set(d.membership(cfg, p.key))
+	}
+}
+
+// forget drops what belonged to VIPs that a reload removed, once the engine has
+// released them.
+func (d *Daemon) forget(ev engine.Event) {
+	if len(d.leaving) == 0 {
+		return
+	}
+	switch ev.(type) {
+	case engine.AdvertReceived, engine.Wake:
+		return
+	}
+	for name := range d.leaving {
+		if !d.eng.Has(name) {
+			delete(d.leaving, name)
+			d.addresses.Forget(name)
+			d.announcer.Cancel(name)
+		}
+	}
+	if len(d.leaving) > 0 {
+		return
+	}
+	used := map[portKey]bool{}
+	for _, v := range d.cfg.Load().Engine.VIPs {
+		used[portKey{v.Interface, v.Family4()}] = true
+	}
+	for key, p := range d.ports {
+		if !used[key] {
+			p.cancel()
+			delete(d.ports, key)
+		}
+	}
+	list := slices.Collect(maps.Values(d.ports))
+	d.portList.Store(&list)
+}
+
+// membership lists the virtual routers of a port, and the addresses that no
+// other host may send from.
+func (d *Daemon) membership(cfg *config.Config, key portKey) *membership {
+	m := &membership{own: d.ownAddresses(key.link)}
+	for _, v := range cfg.Engine.VIPs {
+		if v.Interface != key.link || v.Family4() != key.family4 {
+			continue
+		}
+		mem := vrrp.Membership{VRID: v.VRID, Version: v.Version, Interval: v.Interval, Peers: v.UnicastPeers}
+		for _, p := range v.Addresses {
+			if p.Addr().Is4() == key.family4 {
+				mem.Addresses = append(mem.Addresses, p.Addr())
+			}
+		}
+		m.members = append(m.members, mem)
+	}
+	return m
+}
+
+// hash is the short digest of a configuration in force.
+func hash(cfg *config.Config) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", *cfg))
+	return fmt.Sprintf("%x", sum[:4])[:7]
+}
