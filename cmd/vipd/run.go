@@ -20,13 +20,13 @@ var errConfig = errors.New("configuration invalid")
 
 // runCommand is vipd run.
 func (a *app) runCommand() *cobra.Command {
-	var path string
+	var path, stateDir string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "the daemon",
 		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts := daemon.Options{ConfigPath: path, Version: version, Revision: revision(), Log: a.logger()}
+			opts := daemon.Options{ConfigPath: path, StateDir: stateDir, Version: version, Revision: revision(), Log: a.logger()}
 			if cmd.Flags().Changed("socket") || os.Getenv("VIPD_SOCKET") != "" {
 				opts.Socket = a.socket
 			}
@@ -34,6 +34,7 @@ func (a *app) runCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", defaultConfig, "configuration file")
+	cmd.Flags().StringVar(&stateDir, "state-dir", "/var/lib/vipd", "where drains are kept over restarts")
 	return cmd
 }
 

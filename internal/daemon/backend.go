@@ -47,7 +47,9 @@ func (d *Daemon) edge() control.EdgeStatus {
 }
 
 // Records implements control.Source.
-func (d *Daemon) Records(since uint64) ([]engine.Record, <-chan struct{}) { return d.journal.since(since) }
+func (d *Daemon) Records(since uint64) ([]engine.Record, <-chan struct{}) {
+	return d.journal.since(since)
+}
 
 // Do implements control.Commander.
 func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error) {

@@ -31,6 +31,7 @@ var errStopped = errors.New("stopped")
 // Options says how a daemon is run.
 type Options struct {
 	ConfigPath string
+	StateDir   string // where drains are kept over restarts
 	Socket     string // control socket instead of the configured one, "" = configured
 	Version    string
 	Revision   string

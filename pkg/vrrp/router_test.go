@@ -6,7 +6,6 @@ import (
 	"time"
 )
 
-
 var (
 	t0    = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	own   = netip.MustParseAddr("192.0.2.2")
