@@ -65,7 +65,7 @@ func (t tree) Glob(pattern string) ([]string, error) {
 	return names, err
 }
 
-func print(t *testing.T, p *Problems) string {
+func formatted(t *testing.T, p *Problems) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := p.Format(&b, false); err != nil {
@@ -79,7 +79,7 @@ func parse(t *testing.T, text string) *Config {
 	t.Helper()
 	c, problems := Load(memory{"vipd.toml": text}, "vipd.toml")
 	if len(problems.List) > 0 {
-		t.Fatalf("unexpected problems:\n%s", print(t, problems))
+		t.Fatalf("unexpected problems:\n%s", formatted(t, problems))
 	}
 	return c
 }
@@ -102,7 +102,7 @@ func TestBad(t *testing.T) {
 			if len(problems.List) == 0 {
 				t.Error("no problem found")
 			}
-			got := print(t, problems)
+			got := formatted(t, problems)
 			expected := strings.TrimSuffix(file, ".toml") + ".txt"
 			if *update {
 				if err := os.WriteFile(expected, []byte(got), 0o644); err != nil {
@@ -197,7 +197,7 @@ func TestFormatSingular(t *testing.T) {
 		"neither": {firstPair, ""},
 	} {
 		_, problems := Load(memory{"vipd.toml": test.text}, "vipd.toml")
-		lines := strings.SplitAfter(print(t, problems), "\n")
+		lines := strings.SplitAfter(formatted(t, problems), "\n")
 		if got := lines[max(0, len(lines)-2)]; got != test.last {
 			t.Errorf("%s: last line %q, want %q", name, got, test.last)
 		}
@@ -224,7 +224,7 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config, problems := Load(memory{"vipd.toml": test.text}, "vipd.toml")
-			got := print(t, problems)
+			got := formatted(t, problems)
 			if config != nil || !strings.Contains(got, test.want) {
 				t.Errorf("got %q, want %q", got[:min(len(got), 500)], test.want)
 			}
@@ -256,7 +256,7 @@ func TestManyWarnings(t *testing.T) {
 	}
 	config, problems := Load(memory{"vipd.toml": b.String()}, "vipd.toml")
 	if config == nil || len(config.Engine.VIPs) != 250 {
-		t.Fatalf("no config:\n%s", print(t, problems))
+		t.Fatalf("no config:\n%s", formatted(t, problems))
 	}
 	if got := problems.List[len(problems.List)-1].Message; got != "150 more warnings" {
 		t.Errorf("last problem %q", got)
@@ -275,7 +275,7 @@ func TestIncludeOrder(t *testing.T) {
 		"/srv/vipd/not-mentioned.to": "junk",
 	}, "/etc/vipd/vipd.toml")
 	if c == nil {
-		t.Fatal(print(t, problems))
+		t.Fatal(formatted(t, problems))
 	}
 	want := []string{
 		"/etc/vipd/vipd.toml", "/etc/vipd/conf.d/a.toml", "/etc/vipd/conf.d/b.toml", "/srv/vipd/more.toml", "/srv/vipd/deep.toml",

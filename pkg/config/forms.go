@@ -146,7 +146,7 @@ func (k address) parse(r *reporter, n *node) (any, bool) {
 		return nil, false
 	}
 	a, err := parseAddress(s)
-	if err == nil && !(k.loopback && a.IsLoopback()) {
+	if own := k.loopback && a.IsLoopback(); err == nil && !own {
 		err = checkUnicast(a)
 	}
 	if err != nil {

@@ -235,7 +235,7 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, problems := Load(memory{name: string(text)}, name); len(problems.List) > 0 {
-			t.Errorf("%s", print(t, problems))
+			t.Errorf("%s", formatted(t, problems))
 		}
 	}
 }

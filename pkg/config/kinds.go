@@ -135,7 +135,7 @@ func (k duration) parse(r *reporter, n *node) (any, bool) {
 			r.wrong(n, n.raw()+" is not a duration", durationHint(n, v))
 			return nil, false
 		}
-		if (d < k.min || d > k.max) && !(k.orZero && d == 0) {
+		if never := k.orZero && d == 0; !never && (d < k.min || d > k.max) {
 			r.wrong(n, fmt.Sprintf("%s is outside %s", v, k.allowed()), "")
 			return nil, false
 		}
