@@ -11,6 +11,7 @@ import (
 
 	"github.com/vipd/vipd/internal/daemon"
 	"github.com/vipd/vipd/pkg/config"
+	"github.com/vipd/vipd/pkg/config/disk"
 )
 
 const defaultConfig = "/etc/vipd/vipd.toml"
@@ -86,7 +87,7 @@ func (a *app) checkConfigCommand() *cobra.Command {
 			if len(args) == 1 {
 				path = args[0]
 			}
-			_, problems := config.Load(daemon.Files{}, path)
+			_, problems := disk.Load(path)
 			if err := a.printProblems(path, problems); err != nil {
 				return err
 			}

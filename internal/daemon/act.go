@@ -20,8 +20,8 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		d.setAddresses(a)
 	case engine.Announce:
 		d.announcer.Announce(netif.Announcement{
-			Owner: a.VIP, Link: d.device(a.Interface, a.VMAC, a.VRID, a.Addresses[0].Is4()), Addresses: a.Addresses,
-			Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause,
+			Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Is4(),
+			Addresses: a.Addresses, Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause,
 		})
 	case engine.RunCheck:
 		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)

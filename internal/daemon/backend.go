@@ -43,6 +43,14 @@ func (d *Daemon) edge() control.EdgeStatus {
 			s.Dropped = append(s.Dropped, control.DropCount{Interface: p.key.link, Family: family, Reason: string(cause), Count: n})
 		}
 	}
+	for c, n := range d.announcer.Counters() {
+		sent := control.SentCount{Interface: c.Link, Cause: c.Cause, Count: n.Sent}
+		if c.Kind == "arp" {
+			s.GARP = append(s.GARP, sent)
+		} else {
+			s.NA = append(s.NA, sent)
+		}
+	}
 	return s
 }
 

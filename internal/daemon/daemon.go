@@ -19,6 +19,7 @@ import (
 	"github.com/vipd/vipd/internal/netif"
 	"github.com/vipd/vipd/pkg/check/probe"
 	"github.com/vipd/vipd/pkg/config"
+	"github.com/vipd/vipd/pkg/config/disk"
 	"github.com/vipd/vipd/pkg/engine"
 )
 
@@ -74,7 +75,7 @@ type Daemon struct {
 // New reads the configuration and prepares a daemon. It touches nothing of the
 // host yet. The problems are never nil; the daemon is nil when one is an error.
 func New(opts Options) (*Daemon, *config.Problems, error) {
-	cfg, problems := config.Load(Files{}, opts.ConfigPath)
+	cfg, problems := disk.Load(opts.ConfigPath)
 	if cfg == nil {
 		return nil, problems, problems.Err()
 	}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,18 +13,10 @@ import (
 	"github.com/vipd/vipd/internal/control"
 	"github.com/vipd/vipd/pkg/check/probe"
 	"github.com/vipd/vipd/pkg/config"
+	"github.com/vipd/vipd/pkg/config/disk"
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
-
-// Files reads configuration files from the host.
-type Files struct{}
-
-// Open implements config.Reader.
-func (Files) Open(name string) (io.ReadCloser, error) { return os.Open(name) }
-
-// Glob implements config.Reader.
-func (Files) Glob(pattern string) ([]string, error) { return filepath.Glob(pattern) }
 
 // reloads remembers how the last reload went.
 type reloads struct {
@@ -59,7 +48,7 @@ func (d *Daemon) Reload(ctx context.Context, actor string) (control.ReloadResult
 	d.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
 	defer d.notify("READY=1")
 	old := d.cfg.Load()
-	cfg, problems := config.Load(Files{}, d.opts.ConfigPath)
+	cfg, problems := disk.Load(d.opts.ConfigPath)
 	result := control.ReloadResult{Hash: hash(old)}
 	if cfg == nil {
 		result.Problems = texts(problems, config.Error)
