@@ -199,6 +199,24 @@ func TestInterfacesApart(t *testing.T) {
 	}
 }
 
+// TestOtherInterface: what came in elsewhere before the socket was bound is not
+// taken. Conformance test 23.
+func TestOtherInterface(t *testing.T) {
+	t.Parallel()
+	one, two := pair(t)
+	for _, family4 := range []bool{true, false} {
+		c := one.listen(t, ifname, family4)
+		must(t, two.listen(t, ifname, family4).Send([]Outgoing{{Source: two.addr[family4], Advert: advert(51, family4)}}))
+		_, err := c.in.msgs.receive(c.in.rc)
+		must(t, err)
+		_, err = c.in.datagram(0, c.index)
+		must(t, err)
+		if _, err = c.in.datagram(0, c.index+1); !errors.Is(err, errInterface) {
+			t.Errorf("%s: %v, want %v", family(family4), err, errInterface)
+		}
+	}
+}
+
 // TestFlood sends 20 000 random and mutated packets as fast as it can, with a
 // good advert after every hundred. Nothing is lost without being counted, and
 // the good ones all arrive. It never has more on the way than the kernel's queue
