@@ -48,102 +48,113 @@ func vipOf(doc *control.StatusDocument, name string) *engine.VIPStatus {
 	return nil
 }
 
+// whyNow is the time of the fixture, whyPeer another host that is Active, and
+// whyDrain somebody's drain.
+var (
+	whyNow   = controltest.At(14, 5, 2.118)
+	whyPeer  = &engine.ActiveStatus{Address: netip.MustParseAddr("192.0.2.3"), Priority: 100, Interval: time.Second, Heard: whyNow.Add(-300 * time.Millisecond)}
+	whyDrain = &engine.DrainStatus{Actor: "anna (uid 1004)", Reason: "kernel upgrade CHG-1201", Since: whyNow.Add(-90 * time.Second)}
+)
+
+// toBackup makes a VIP a Backup behind whyPeer.
+func toBackup(v *engine.VIPStatus) {
+	v.State, v.Stage, v.Held, v.Since = engine.Backup, engine.Elected, false, whyNow.Add(-90*time.Second)
+	v.Active, v.ActiveDownDue = whyPeer, whyNow.Add(3*time.Second)
+}
+
+// toFault makes a VIP not eligible.
+func toFault(v *engine.VIPStatus, reason, why string, blockers ...string) {
+	v.State, v.Stage, v.Held, v.Since = engine.Fault, engine.Eligible, false, whyNow.Add(-90*time.Second)
+	v.Reason, v.Why, v.Blockers = reason, why, blockers
+}
+
+// whyCases are all the ways in which a VIP can be.
+var whyCases = map[string]struct {
+	vip    string
+	change func(doc *control.StatusDocument, v *engine.VIPStatus)
+}{
+	"active":      {"web", func(*control.StatusDocument, *engine.VIPStatus) {}},
+	"active-sync": {"inside", func(*control.StatusDocument, *engine.VIPStatus) {}},
+	"active-owner": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.Reason, v.Why, v.Priority = "owner", "address owner", engine.PriorityStatus{Configured: 255, Effective: 255}
+	}},
+	"active-not-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.Held, v.Stage, v.Since = false, engine.Cleared, whyNow.Add(-1500*time.Microsecond)
+	}},
+	"active-contested": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Active = whyPeer }},
+	"active-weakened": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.Priority = engine.PriorityStatus{Configured: 150, Effective: 145, Terms: []engine.PriorityTerm{
+			{Source: "check", Name: "api", Delta: -20}, {Source: "check", Name: "haproxy", Delta: 15}}}
+	}},
+	"active-draining": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Drained = whyDrain }},
+	"active-unknown-reason": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.Reason, v.Why = "phase-of-moon", "the moon is full."
+	}},
+	"backup-lower": {"mail", func(*control.StatusDocument, *engine.VIPStatus) {}},
+	"backup-equal": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		toBackup(v)
+		v.Reason, v.Why, v.Priority = "startup", "", engine.PriorityStatus{Configured: 100, Effective: 100}
+	}},
+	"backup-higher": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		toBackup(v)
+		v.Reason, v.Why = "startup", "192.0.2.3 advertises 100, own 150"
+	}},
+	"backup-preempt-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		toBackup(v)
+		v.Reason, v.Why, v.PreemptHolding = "startup", "192.0.2.3 advertises 100, own 150", "preempt_delay has 58.5s left"
+	}},
+	"backup-held-by-check-and-delay": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.PreemptHolding = "preempt = false"
+	}},
+	"backup-check-not-enough": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Active.Priority = 200 }},
+	"backup-clamped": {"mail", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+		v.Priority = engine.PriorityStatus{Configured: 100, Effective: 1, Terms: []engine.PriorityTerm{
+			{Source: "check", Name: "api", Delta: -20}, {Source: "interface", Name: "eth1", Delta: -200}}}
+		doc.Links[1].Up, doc.Links[1].Since = false, whyNow.Add(-time.Minute)
+	}},
+	"backup-nobody": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.Active, v.Why, v.Reason = nil, "192.0.2.3 released it", "release"
+	}},
+	"fault-check": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+		toFault(v, "check", "check haproxy is down", "check haproxy is down: connection refused")
+		doc.Checks[1].State, doc.Checks[1].LastOK, doc.Checks[1].Consecutive = "down", true, 2
+		v.Active = whyPeer
+	}},
+	"fault-several": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+		toFault(v, "interface", "interface eth1 is down", "interface eth1 is down", "check api is down.", "sync group edge: inside is in FAULT")
+		doc.Links[1].Up = false
+	}},
+	"fault-missing-interface": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+		toFault(v, "interface", "interface eth0 does not exist", "interface eth0 does not exist")
+		doc.Links[0].Present, doc.Links[0].Up = false, false
+	}},
+	"fault-drained": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		toFault(v, "drained", "drained by anna (uid 1004)", "drained by anna (uid 1004)")
+		v.Drained = whyDrain
+	}},
+	"fault-drained-until": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		toFault(v, "drained", "", "drained")
+		d := *whyDrain
+		d.Reason, d.Until = "", whyNow.Add(2*time.Hour)
+		v.Drained = &d
+	}},
+	"init-startup": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.State, v.Stage, v.Held, v.Since = engine.Initialize, engine.Eligible, false, whyNow.Add(-2*time.Second)
+		v.Reason, v.Why = "startup", "startup delay, 3s left"
+	}},
+	"init-interface": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
+		v.State, v.Stage, v.Held, v.Since = engine.Initialize, engine.Eligible, false, whyNow.Add(-time.Hour)
+		v.Reason, v.Why = "interface", "waits for eth0"
+		doc.Links = doc.Links[1:]
+	}},
+	"unknown-state": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.State = "LIMBO" }},
+}
+
 // TestWhy explains a VIP in every state. Each case changes the status of a pair
 // and names the VIP; the text is in testdata/why/NAME.txt.
 func TestWhy(t *testing.T) {
 	t.Parallel()
-	now := controltest.At(14, 5, 2.118)
-	peer := &engine.ActiveStatus{Address: netip.MustParseAddr("192.0.2.3"), Priority: 100, Interval: time.Second, Heard: now.Add(-300 * time.Millisecond)}
-	toBackup := func(v *engine.VIPStatus) {
-		v.State, v.Stage, v.Held, v.Since = engine.Backup, engine.Elected, false, now.Add(-90*time.Second)
-		v.Active, v.ActiveDownDue = peer, now.Add(3*time.Second)
-	}
-	toFault := func(v *engine.VIPStatus, reason, why string, blockers ...string) {
-		v.State, v.Stage, v.Held, v.Since = engine.Fault, engine.Eligible, false, now.Add(-90*time.Second)
-		v.Reason, v.Why, v.Blockers = reason, why, blockers
-	}
-	drain := &engine.DrainStatus{Actor: "anna (uid 1004)", Reason: "kernel upgrade CHG-1201", Since: now.Add(-90 * time.Second)}
-	cases := map[string]struct {
-		vip    string
-		change func(doc *control.StatusDocument, v *engine.VIPStatus)
-	}{
-		"active":      {"web", func(*control.StatusDocument, *engine.VIPStatus) {}},
-		"active-sync": {"inside", func(*control.StatusDocument, *engine.VIPStatus) {}},
-		"active-owner": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			v.Reason, v.Why, v.Priority = "owner", "address owner", engine.PriorityStatus{Configured: 255, Effective: 255}
-		}},
-		"active-not-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			v.Held, v.Stage, v.Since = false, engine.Cleared, now.Add(-1500*time.Microsecond)
-		}},
-		"active-contested": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Active = peer }},
-		"active-weakened": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			v.Priority = engine.PriorityStatus{Configured: 150, Effective: 145, Terms: []engine.PriorityTerm{
-				{Source: "check", Name: "api", Delta: -20}, {Source: "check", Name: "haproxy", Delta: 15}}}
-		}},
-		"active-draining": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Drained = drain }},
-		"active-unknown-reason": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			v.Reason, v.Why = "phase-of-moon", "the moon is full."
-		}},
-		"backup-lower": {"mail", func(*control.StatusDocument, *engine.VIPStatus) {}},
-		"backup-equal": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			toBackup(v)
-			v.Reason, v.Why, v.Priority = "startup", "", engine.PriorityStatus{Configured: 100, Effective: 100}
-		}},
-		"backup-higher": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			toBackup(v)
-			v.Reason, v.Why = "startup", "192.0.2.3 advertises 100, own 150"
-		}},
-		"backup-preempt-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			toBackup(v)
-			v.Reason, v.Why, v.PreemptHolding = "startup", "192.0.2.3 advertises 100, own 150", "preempt_delay has 58.5s left"
-		}},
-		"backup-held-by-check-and-delay": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			v.PreemptHolding = "preempt = false"
-		}},
-		"backup-check-not-enough": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Active.Priority = 200 }},
-		"backup-clamped": {"mail", func(doc *control.StatusDocument, v *engine.VIPStatus) {
-			v.Priority = engine.PriorityStatus{Configured: 100, Effective: 1, Terms: []engine.PriorityTerm{
-				{Source: "check", Name: "api", Delta: -20}, {Source: "interface", Name: "eth1", Delta: -200}}}
-			doc.Links[1].Up, doc.Links[1].Since = false, now.Add(-time.Minute)
-		}},
-		"backup-nobody": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			v.Active, v.Why, v.Reason = nil, "192.0.2.3 released it", "release"
-		}},
-		"fault-check": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
-			toFault(v, "check", "check haproxy is down", "check haproxy is down: connection refused")
-			doc.Checks[1].State, doc.Checks[1].LastOK, doc.Checks[1].Consecutive = "down", true, 2
-			v.Active = peer
-		}},
-		"fault-several": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
-			toFault(v, "interface", "interface eth1 is down", "interface eth1 is down", "check api is down.", "sync group edge: inside is in FAULT")
-			doc.Links[1].Up = false
-		}},
-		"fault-missing-interface": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
-			toFault(v, "interface", "interface eth0 does not exist", "interface eth0 does not exist")
-			doc.Links[0].Present, doc.Links[0].Up = false, false
-		}},
-		"fault-drained": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			toFault(v, "drained", "drained by anna (uid 1004)", "drained by anna (uid 1004)")
-			v.Drained = drain
-		}},
-		"fault-drained-until": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			toFault(v, "drained", "", "drained")
-			d := *drain
-			d.Reason, d.Until = "", now.Add(2*time.Hour)
-			v.Drained = &d
-		}},
-		"init-startup": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-			v.State, v.Stage, v.Held, v.Since = engine.Initialize, engine.Eligible, false, now.Add(-2*time.Second)
-			v.Reason, v.Why = "startup", "startup delay, 3s left"
-		}},
-		"init-interface": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
-			v.State, v.Stage, v.Held, v.Since = engine.Initialize, engine.Eligible, false, now.Add(-time.Hour)
-			v.Reason, v.Why = "interface", "waits for eth0"
-			doc.Links = doc.Links[1:]
-		}},
-		"unknown-state": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.State = "LIMBO" }},
-	}
-	for name, c := range cases {
+	for name, c := range whyCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			doc := controltest.Pair()

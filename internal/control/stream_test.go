@@ -1,0 +1,82 @@
+package control_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// TestFollow streams what happens, from the right place on, of the right types.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	d := pair()
+	client, _, stop := serve(t, d, control.Options{})
+	seen := make(chan engine.Record)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.Events(soon(t), control.EventQuery{Since: "1", Types: []string{"check", "priority"}, Follow: true}, func(line []byte) error {
+			var ev control.Event
+			err := json.Unmarshal(line, &ev)
+			seen <- ev.Record
+			return err
+		})
+	}()
+	if r := <-seen; r.Seq != 2 || r.Type != engine.RecordPriority {
+		t.Errorf("first %+v, want record 2", r)
+	}
+	d.Record(engine.Record{Type: engine.RecordDrain}, engine.Record{Type: engine.RecordCheck, Name: "new"})
+	if r := <-seen; r.Seq != 5 || r.Name != "new" {
+		t.Errorf("then %+v, want record 5", r)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the daemon's end: %v", err)
+	}
+}
+
+// TestFollowersBounded refuses one stream too many, and lets it in when another
+// has ended.
+func TestFollowersBounded(t *testing.T) {
+	t.Parallel()
+	client, _, _ := serve(t, pair(), control.Options{})
+	var bodies []net.Conn
+	follow := func() string {
+		c, err := net.Dial("unix", client.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		bodies = append(bodies, c)
+		_, _ = fmt.Fprint(c, "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+		line, err := bufio.NewReader(c).ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(line)
+	}
+	for range 16 {
+		if got := follow(); got != "HTTP/1.1 200 OK" {
+			t.Fatal(got)
+		}
+	}
+	if got := follow(); got != "HTTP/1.1 503 Service Unavailable" {
+		t.Fatal(got)
+	}
+	_ = bodies[0].Close()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if got := follow(); got == "HTTP/1.1 200 OK" {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatal("the place of a client that left is not free:", got)
+		}
+	}
+}
