@@ -40,6 +40,9 @@ type usageError struct {
 // errNo is a plain "no", which needs no message: exit code 1.
 var errNo = errors.New("no")
 
+// errConfig says that a configuration is invalid, which has been told already.
+var errConfig = errors.New("configuration invalid")
+
 // finish prints the error of a command, if any, with what to do about it, and returns the
 // exit code.
 func (a *app) finish(cmd *cobra.Command, err error) int {

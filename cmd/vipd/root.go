@@ -49,7 +49,6 @@ func (a *app) root() *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.start() },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	},
-		a.runCommand(),
 		a.checkConfigCommand(),
 		a.statusCommand(),
 		a.whyCommand(),

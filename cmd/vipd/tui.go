@@ -37,8 +37,9 @@ type tui struct {
 	quiet    bool
 	verbose  bool
 
-	color bool // of stdout
-	width int  // of stdout in columns, 0 = not a terminal, or endless
+	color    bool // of stdout
+	errColor bool // of stderr
+	width    int  // of stdout in columns, 0 = not a terminal, or endless
 }
 
 // newTUI prints to two writers, which may be terminals.
@@ -46,14 +47,27 @@ func newTUI(stdout, stderr io.Writer) tui { return tui{out: stdout, err: stderr}
 
 // settle looks at the terminal, once the flags are known.
 func (t *tui) settle() {
-	f, ok := t.out.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	wanted := !t.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	if _, ok := terminal(t.err); ok {
+		t.errColor = wanted
+	}
+	fd, ok := terminal(t.out)
+	if !ok {
 		return
 	}
-	if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+	t.color = wanted
+	if w, _, err := term.GetSize(fd); err == nil {
 		t.width = w
 	}
-	t.color = !t.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// terminal reports whether w is a terminal, and its descriptor.
+func terminal(w io.Writer) (fd int, ok bool) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0, false
+	}
+	return int(f.Fd()), term.IsTerminal(int(f.Fd()))
 }
 
 // say prints what was asked for.
