@@ -49,6 +49,7 @@ func (a *app) root() *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.start() },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	},
+		a.runCommand(),
 		a.checkConfigCommand(),
 		a.statusCommand(),
 		a.whyCommand(),

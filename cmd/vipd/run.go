@@ -2,60 +2,53 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/vipd/vipd/internal/daemon"
-	"github.com/vipd/vipd/pkg/config"
-	"github.com/vipd/vipd/pkg/config/disk"
 )
-
-const defaultConfig = "/etc/vipd/vipd.toml"
-
-// errConfig is a configuration whose problems are printed already: exit code 4.
-var errConfig = errors.New("configuration invalid")
 
 // runCommand is vipd run.
 func (a *app) runCommand() *cobra.Command {
-	var path, stateDir string
+	opts := daemon.Options{Version: version, Revision: revision()}
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "the daemon",
+		Short: "the daemon: what systemd starts",
 		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts := daemon.Options{ConfigPath: path, StateDir: stateDir, Version: version, Revision: revision(), Log: a.logger()}
+			opts.Log = a.logger()
 			if cmd.Flags().Changed("socket") || os.Getenv("VIPD_SOCKET") != "" {
 				opts.Socket = a.socket
 			}
 			return a.run(cmd.Context(), opts)
 		},
 	}
-	cmd.Flags().StringVarP(&path, "config", "c", defaultConfig, "configuration file")
-	cmd.Flags().StringVar(&stateDir, "state-dir", "/var/lib/vipd", "where drains are kept over restarts")
+	cmd.Flags().StringVarP(&opts.ConfigPath, "config", "c", defaultConfig, "configuration file")
+	cmd.Flags().StringVar(&opts.StateDir, "state-dir", "/var/lib/vipd", "directory for what outlives a restart")
 	return cmd
 }
 
+// run is the life of a daemon.
 func (a *app) run(ctx context.Context, opts daemon.Options) error {
 	d, problems, err := daemon.New(opts)
 	if problems.Errors()+problems.Warnings() > 0 {
-		if err := problems.Format(a.err, a.colorErr()); err != nil {
+		if err := problems.Format(a.err, a.errColor); err != nil {
 			return err
 		}
 	}
-	if problems.Errors() > 0 {
+	switch {
+	case problems.Errors() > 0:
 		return errConfig
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	return d.Run(ctx)
 }
 
-// logger writes the log to standard error: without a time when journald adds it.
+// logger writes the log to standard error: without the time when journald adds
+// its own.
 func (a *app) logger() *slog.Logger {
 	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
 	switch {
@@ -73,49 +66,4 @@ func (a *app) logger() *slog.Logger {
 		}
 	}
 	return slog.New(slog.NewTextHandler(a.err, opts))
-}
-
-// checkConfigCommand is vipd check-config.
-func (a *app) checkConfigCommand() *cobra.Command {
-	var strict bool
-	cmd := &cobra.Command{
-		Use:   "check-config [FILE]",
-		Short: "read a configuration and tell everything that is wrong with it",
-		Args:  atMostOne("FILE"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			path := defaultConfig
-			if len(args) == 1 {
-				path = args[0]
-			}
-			_, problems := disk.Load(path)
-			if err := a.printProblems(path, problems); err != nil {
-				return err
-			}
-			if problems.Errors() > 0 || strict && problems.Warnings() > 0 {
-				return errConfig
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&strict, "strict", false, "count warnings as errors")
-	return cmd
-}
-
-// colorErr reports whether standard error may be coloured: when standard output
-// may be, and both are terminals.
-func (a *app) colorErr() bool {
-	f, ok := a.err.(*os.File)
-	return a.color && ok && term.IsTerminal(int(f.Fd()))
-}
-
-func (a *app) printProblems(path string, problems *config.Problems) error {
-	switch {
-	case a.json:
-		return a.encodeJSON(problems)
-	case problems.Errors()+problems.Warnings() > 0:
-		return problems.Format(a.err, a.colorErr())
-	case !a.quiet:
-		a.say("%s is valid", path)
-	}
-	return nil
 }
