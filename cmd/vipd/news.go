@@ -61,10 +61,14 @@ func news(doc control.StatusDocument) []item {
 
 // faultReason is why a VIP is in Fault, in one line.
 func faultReason(v engine.VIPStatus) string {
-	if len(v.Blockers) > 0 {
-		return strings.Join(v.Blockers, ", ")
+	if len(v.Blockers) == 0 {
+		return v.Why
 	}
-	return v.Why
+	texts := make([]string, len(v.Blockers))
+	for i, b := range v.Blockers {
+		texts[i] = b.Text
+	}
+	return strings.Join(texts, ", ")
 }
 
 // effect says what a failing check does.

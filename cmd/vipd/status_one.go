@@ -40,7 +40,7 @@ func (a *app) printVIP(doc control.VIPDocument) {
 	}
 	row("why", "%s", v.Why)
 	for i, b := range v.Blockers {
-		row(once(i, "blocked by"), "%s", b)
+		row(once(i, "blocked by"), "%s", b.Text)
 	}
 	row("stage", "%s", stageWords(v))
 	for i, p := range v.Addresses {

@@ -68,12 +68,15 @@ func ShownState(v engine.VIPStatus) string {
 
 // reasons explains the words of VIPStatus.Reason. Others are shown as they are.
 var reasons = map[string]string{
-	"no-response": "the Active before it fell silent",
-	"priority":    "the priorities decided so",
+	"no-response": "no Active was heard",
+	"priority":    "a higher priority is advertised",
+	"address":     "an equal priority is advertised from a higher address",
 	"preempted":   "the higher priority took over from the lower one",
-	"release":     "the Active before it gave it up",
+	"release":     "the Active before gave it up",
 	"owner":       "this host owns the addresses",
+	"listen":      "every start begins by listening",
 	"startup":     "the daemon has started",
+	"kernel":      "the kernel does not take the addresses",
 	"drained":     "an operator took it out of service",
 	"failover":    "an operator asked for a failover",
 	"check":       "a check changed",
@@ -118,8 +121,8 @@ func whyEntered(e *Explanation, v engine.VIPStatus) {
 	default:
 		text = fmt.Sprintf("It became %s", v.State)
 	}
-	more := bare(v.Why)
-	repeated := slices.ContainsFunc(v.Blockers, func(b string) bool { return strings.HasPrefix(b, more) })
+	more := bare(v.Entered)
+	repeated := slices.ContainsFunc(v.Blockers, func(b engine.Blocker) bool { return strings.HasPrefix(b.Text, more) })
 	if more != "" && v.Drained == nil && !repeated {
 		text += ": " + more
 	}
@@ -163,6 +166,7 @@ func whyActive(e *Explanation, s engine.Status, v engine.VIPStatus) {
 		e.remedy("a peer with a priority above %d that preempts", mine)
 	}
 	lostTerms(e, s, v)
+	faultTracks(e, s, v)
 	if v.Drained == nil {
 		e.remedy("vipd failover %s   gives it to a peer once", v.Name)
 		e.remedy("vipd drain %s   takes it out of service here until: vipd undrain %s", v.Name, v.Name)
@@ -236,29 +240,21 @@ func backupRemedies(e *Explanation, s engine.Status, v engine.VIPStatus) {
 func whyNotEligible(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	blockers := slices.Clone(v.Blockers)
 	if v.Drained != nil { // told already
-		blockers = slices.DeleteFunc(blockers, func(b string) bool { return strings.HasPrefix(b, "drained") })
-	}
-	if len(v.Blockers) == 0 {
-		blockers = linkTrouble(s, v.Interface)
+		blockers = slices.DeleteFunc(blockers, func(b engine.Blocker) bool { return b.Kind == engine.BlockedDrain })
 	}
 	if len(blockers) > 0 {
 		e.because("It may not be held here because:")
 	}
 	seen := make(map[string]bool)
-	for _, line := range blockers {
-		e.because("  - %s", bare(line))
-		for _, fix := range unblock(s, v, line) {
-			if !seen[fix] {
-				seen[fix] = true
-				e.remedy("%s", fix)
-			}
+	for _, b := range blockers {
+		e.because("  - %s", bare(b.Text))
+		if fix := unblock(s, v, b); fix != "" && !seen[fix] {
+			seen[fix] = true
+			e.remedy("%s", fix)
 		}
 	}
 	if a := v.Active; a != nil {
 		e.because("%s is Active; its last advert came %s ago with priority %d.", a.Address, Age(s.Now.Sub(a.Heard)), a.Priority)
-	}
-	if v.State == engine.Initialize && v.Reason == "startup" {
-		e.remedy("the startup delay ends (node.startup_delay)")
 	}
 }
 

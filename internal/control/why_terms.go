@@ -3,8 +3,6 @@ package control
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/vipd/vipd/pkg/engine"
 )
@@ -87,52 +85,46 @@ func goodSoFar(c engine.CheckStatus) int {
 	return 0
 }
 
-// unblock says what would take a blocker away. A blocker is a line of text; the
-// names in it are looked up among the checks, interfaces and VIPs.
-func unblock(s engine.Status, v engine.VIPStatus, line string) []string {
-	words := strings.FieldsFunc(line, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.@", r)
-	})
-	for i := range words {
-		words[i] = strings.TrimRight(words[i], ".")
-	}
-	named := func(name string) bool { return slices.Contains(words, name) }
-	var fixes []string
-	for _, c := range s.Checks {
-		if named(c.Name) && c.State != checkUp {
-			fixes = append(fixes, comesBack(s, "check", c.Name)+"; see: vipd why "+c.Name)
-		}
-	}
-	for _, l := range s.Links {
+// unblock says what would take a blocker away, "" when nobody can say.
+func unblock(s engine.Status, v engine.VIPStatus, b engine.Blocker) string {
+	switch b.Kind {
+	case engine.BlockedCheck:
+		return comesBack(s, "check", b.Name) + "; see: vipd why " + b.Name
+	case engine.BlockedInterface:
+		l, _ := linkByName(s, b.Name)
 		switch {
-		case !named(l.Name) || l.Up && l.Present:
 		case !l.Present:
-			fixes = append(fixes, fmt.Sprintf("interface %s appears; see: ip link", l.Name))
-		default:
-			fixes = append(fixes, fmt.Sprintf("interface %s comes up with carrier; see: ip link show %s", l.Name, l.Name))
+			return fmt.Sprintf("interface %s appears; see: ip link", b.Name)
+		case !l.Up:
+			return fmt.Sprintf("interface %s comes up with carrier; see: ip link show %s", b.Name, b.Name)
 		}
-	}
-	if _, known := linkByName(s, v.Interface); !known && named(v.Interface) {
-		fixes = append(fixes, fmt.Sprintf("interface %s appears; see: ip link", v.Interface))
-	}
-	for _, other := range s.VIPs {
-		if other.Name != v.Name && named(other.Name) {
-			fixes = append(fixes, fmt.Sprintf("%s recovers; see: vipd why %s", other.Name, other.Name))
+		return fmt.Sprintf("interface %s gets the address; see: ip address show %s", b.Name, b.Name)
+	case engine.BlockedSync:
+		return fmt.Sprintf("%s recovers; see: vipd why %s", b.Name, b.Name)
+	case engine.BlockedKernel:
+		return fmt.Sprintf("the kernel takes the addresses; this host tries again in %s", Age(b.Ends.Sub(s.Now)))
+	case engine.BlockedStartup:
+		if b.Ends.IsZero() {
+			return fmt.Sprintf("interface %s is looked at, which takes moments", b.Name)
 		}
+		return fmt.Sprintf("the startup delay ends in %s (node.startup_delay)", Age(b.Ends.Sub(s.Now)))
+	case engine.BlockedDrain, engine.BlockedStop, engine.BlockedReload:
 	}
-	return fixes
+	return ""
 }
 
-// linkTrouble says what is wrong with an interface, nothing when it is fine.
-func linkTrouble(s engine.Status, name string) []string {
-	l, ok := linkByName(s, name)
-	if ok && l.Present && l.Up {
-		return nil
+// faultTracks says what would take an Active out of service.
+func faultTracks(e *Explanation, s engine.Status, v engine.VIPStatus) {
+	for _, t := range v.Tracks {
+		c, ok := checkByName(s, t.Name)
+		switch {
+		case !t.Fault:
+		case t.Source == "check" && ok:
+			e.remedy("check %s fails %s in a row: another host takes over", t.Name, count(c.Fall, "time"))
+		case t.Source == "interface":
+			e.remedy("interface %s goes down: another host takes over", t.Name)
+		}
 	}
-	if !ok {
-		l = engine.LinkStatus{Name: name}
-	}
-	return []string{fmt.Sprintf("interface %s is %s", name, linkWord(l))}
 }
 
 // linkWord is the state of an interface in a word.
@@ -187,9 +179,9 @@ func whyTracked(e *Explanation, s engine.Status, c engine.CheckStatus) {
 					v.Name, v.Priority.Effective, v.Priority.Configured, t.Delta)
 			}
 		}
-		for _, line := range v.Blockers {
-			if c.State != checkUp && slices.Contains(strings.Fields(line), c.Name) {
-				e.because("%s may not be held here: %s.", v.Name, bare(line))
+		for _, b := range v.Blockers {
+			if b.Kind == engine.BlockedCheck && b.Name == c.Name {
+				e.because("%s may not be held here: %s.", v.Name, bare(b.Text))
 			}
 		}
 	}

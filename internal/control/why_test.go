@@ -63,9 +63,14 @@ func toBackup(v *engine.VIPStatus) {
 }
 
 // toFault makes a VIP not eligible.
-func toFault(v *engine.VIPStatus, reason, why string, blockers ...string) {
+func toFault(v *engine.VIPStatus, reason, why string, blockers ...engine.Blocker) {
 	v.State, v.Stage, v.Held, v.Since = engine.Fault, engine.Eligible, false, whyNow.Add(-90*time.Second)
-	v.Reason, v.Why, v.Blockers = reason, why, blockers
+	v.Reason, v.Entered, v.Blockers = reason, why, blockers
+}
+
+// blockedBy is a blocker.
+func blockedBy(kind engine.BlockerKind, name, text string) engine.Blocker {
+	return engine.Blocker{Kind: kind, Name: name, Text: text}
 }
 
 // whyCases are all the ways in which a VIP can be.
@@ -76,7 +81,7 @@ var whyCases = map[string]struct {
 	"active":      {"web", func(*control.StatusDocument, *engine.VIPStatus) {}},
 	"active-sync": {"inside", func(*control.StatusDocument, *engine.VIPStatus) {}},
 	"active-owner": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-		v.Reason, v.Why, v.Priority = "owner", "address owner", engine.PriorityStatus{Configured: 255, Effective: 255}
+		v.Reason, v.Entered, v.Priority = "owner", "address owner", engine.PriorityStatus{Configured: 255, Effective: 255}
 	}},
 	"active-not-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		v.Held, v.Stage, v.Since = false, engine.Cleared, whyNow.Add(-1500*time.Microsecond)
@@ -88,20 +93,20 @@ var whyCases = map[string]struct {
 	}},
 	"active-draining": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Drained = whyDrain }},
 	"active-unknown-reason": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-		v.Reason, v.Why = "phase-of-moon", "the moon is full."
+		v.Reason, v.Entered = "phase-of-moon", "the moon is full."
 	}},
 	"backup-lower": {"mail", func(*control.StatusDocument, *engine.VIPStatus) {}},
 	"backup-equal": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		toBackup(v)
-		v.Reason, v.Why, v.Priority = "startup", "", engine.PriorityStatus{Configured: 100, Effective: 100}
+		v.Reason, v.Entered, v.Priority = "startup", "", engine.PriorityStatus{Configured: 100, Effective: 100}
 	}},
 	"backup-higher": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		toBackup(v)
-		v.Reason, v.Why = "startup", "192.0.2.3 advertises 100, own 150"
+		v.Reason, v.Entered = "startup", "192.0.2.3 advertises 100, own 150"
 	}},
 	"backup-preempt-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		toBackup(v)
-		v.Reason, v.Why, v.PreemptHolding = "startup", "192.0.2.3 advertises 100, own 150", "preempt_delay has 58.5s left"
+		v.Reason, v.Entered, v.PreemptHolding = "startup", "192.0.2.3 advertises 100, own 150", "preempt_delay has 58.5s left"
 	}},
 	"backup-held-by-check-and-delay": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		v.PreemptHolding = "preempt = false"
@@ -113,39 +118,46 @@ var whyCases = map[string]struct {
 		doc.Links[1].Up, doc.Links[1].Since = false, whyNow.Add(-time.Minute)
 	}},
 	"backup-nobody": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-		v.Active, v.Why, v.Reason = nil, "192.0.2.3 released it", "release"
+		v.Active, v.Entered, v.Reason = nil, "192.0.2.3 released it", "release"
 	}},
 	"fault-check": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
-		toFault(v, "check", "check haproxy is down", "check haproxy is down: connection refused")
+		toFault(v, "check", "check haproxy is down", blockedBy(engine.BlockedCheck, "haproxy", "check haproxy is down: connection refused"))
 		doc.Checks[1].State, doc.Checks[1].LastOK, doc.Checks[1].Consecutive = "down", true, 2
 		v.Active = whyPeer
 	}},
 	"fault-several": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
-		toFault(v, "interface", "interface eth1 is down", "interface eth1 is down", "check api is down.", "sync group edge: inside is in FAULT")
+		toFault(v, "interface", "interface eth1 is down", blockedBy(engine.BlockedInterface, "eth1", "interface eth1 is down"),
+			blockedBy(engine.BlockedCheck, "api", "check api is down."), blockedBy(engine.BlockedSync, "inside", "inside of sync group edge: drained"))
 		doc.Links[1].Up = false
 	}},
 	"fault-missing-interface": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
-		toFault(v, "interface", "interface eth0 does not exist", "interface eth0 does not exist")
+		toFault(v, "interface", "interface eth0 is missing", blockedBy(engine.BlockedInterface, "eth0", "interface eth0 is missing"))
 		doc.Links[0].Present, doc.Links[0].Up = false, false
 	}},
 	"fault-drained": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-		toFault(v, "drained", "drained by anna (uid 1004)", "drained by anna (uid 1004)")
+		toFault(v, "drained", "drained by anna (uid 1004)", blockedBy(engine.BlockedDrain, "", "drained by anna (uid 1004)"))
 		v.Drained = whyDrain
 	}},
 	"fault-drained-until": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
-		toFault(v, "drained", "", "drained")
+		toFault(v, "drained", "", blockedBy(engine.BlockedDrain, "", "drained"))
 		d := *whyDrain
 		d.Reason, d.Until = "", whyNow.Add(2*time.Hour)
 		v.Drained = &d
 	}},
 	"init-startup": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		v.State, v.Stage, v.Held, v.Since = engine.Initialize, engine.Eligible, false, whyNow.Add(-2*time.Second)
-		v.Reason, v.Why = "startup", "startup delay, 3s left"
+		v.Reason, v.Entered = "startup", "startup delay of 5s"
+		v.Blockers = []engine.Blocker{{Kind: engine.BlockedStartup, Text: "startup delay of 5s", Ends: whyNow.Add(3 * time.Second)}}
 	}},
 	"init-interface": {"web", func(doc *control.StatusDocument, v *engine.VIPStatus) {
 		v.State, v.Stage, v.Held, v.Since = engine.Initialize, engine.Eligible, false, whyNow.Add(-time.Hour)
-		v.Reason, v.Why = "interface", "waits for eth0"
+		v.Reason, v.Entered = "startup", "waits for the state of interface eth0"
+		v.Blockers = []engine.Blocker{blockedBy(engine.BlockedStartup, "eth0", "waits for the state of interface eth0")}
 		doc.Links = doc.Links[1:]
+	}},
+	"fault-kernel": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		text := "add 192.0.2.10/24 to eth0: operation not permitted"
+		toFault(v, "kernel", text, engine.Blocker{Kind: engine.BlockedKernel, Text: text, Ends: whyNow.Add(7 * time.Second)})
 	}},
 	"unknown-state": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.State = "LIMBO" }},
 }
@@ -182,7 +194,7 @@ func TestWhyCheck(t *testing.T) {
 		}},
 		"blocking": {"api", func(doc *control.StatusDocument) {
 			v := vipOf(doc, "mail")
-			v.State, v.Priority.Terms, v.Blockers = engine.Fault, nil, []string{"check api is down"}
+			v.State, v.Priority.Terms, v.Blockers = engine.Fault, nil, []engine.Blocker{blockedBy(engine.BlockedCheck, "api", "check api is down")}
 		}},
 		"never-ran": {"api", func(doc *control.StatusDocument) {
 			doc.Checks[0] = engine.CheckStatus{Name: "api", Type: "exec", State: "unknown", Since: doc.Started, Rise: 1, Fall: 1}

@@ -175,7 +175,7 @@ func compare(a, b string) int {
 // why is the status line of a VIP for a human.
 func (e *Engine) why(now time.Time, v *vip) string {
 	if len(v.blockers) > 0 {
-		return v.blockers[0].text
+		return v.blockers[0].Text
 	}
 	heard := v.router.Heard()
 	switch {

@@ -11,22 +11,6 @@ import (
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
-// blocker is one reason why a VIP is not eligible.
-type blocker struct {
-	kind string // one word: stop, removed, drained, startup, interface, check, address, sync
-	text string
-}
-
-// quiet reports whether the blocker is intended: the state is Initialize then,
-// and Fault otherwise.
-func (b blocker) quiet() bool {
-	switch b.kind {
-	case "stop", "reload", "drained", "startup":
-		return true
-	}
-	return false
-}
-
 // evaluate decides for every VIP whether it is eligible and with which priority,
 // and moves those for which that changed.
 func (e *Engine) evaluate(now time.Time, cause uint64) {
@@ -44,50 +28,47 @@ func (e *Engine) evaluate(now time.Time, cause uint64) {
 
 // blockers returns those of v, then those of the other members: a sync group is
 // eligible as a whole or not at all.
-func (g *group) blockers(v *vip) []blocker {
+func (g *group) blockers(v *vip) []Blocker {
 	list := v.own
 	for _, m := range g.members {
 		if m == v {
 			continue
 		}
 		for _, b := range m.own {
-			kind := "sync"
-			if b.quiet() {
-				kind = b.kind
+			if !b.Quiet() {
+				b.Kind, b.Name = BlockedSync, m.name
 			}
-			list = append(slices.Clip(list), blocker{kind, fmt.Sprintf("%s of sync group %s: %s", m.name, g.name, b.text)})
+			b.Text = fmt.Sprintf("%s of sync group %s: %s", m.name, g.name, b.Text)
+			list = append(slices.Clip(list), b)
 		}
 	}
 	return list
 }
 
 // ownBlockers lists why v is not eligible by itself.
-func (e *Engine) ownBlockers(now time.Time, v *vip) []blocker {
-	var list []blocker
-	add := func(kind, format string, args ...any) {
-		list = append(list, blocker{kind, fmt.Sprintf(format, args...)})
-	}
+func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
+	var list []Blocker
 	if !e.stopping.IsZero() {
-		add("stop", "vipd is stopping")
+		list = append(list, Blocker{Kind: BlockedStop, Text: "vipd is stopping"})
 	}
 	if v.removed || v.replace != nil {
-		add("reload", "a reload takes it away from here")
+		list = append(list, Blocker{Kind: BlockedReload, Text: "a reload takes it away from here"})
 	}
 	if v.drained != nil {
-		add("drained", "%s", v.drained.text())
+		list = append(list, Blocker{Kind: BlockedDrain, Text: v.drained.text(), Ends: v.drained.Until})
 	}
 	if ready := e.started.Add(e.cfg.StartupDelay); now.Before(ready) {
-		add("startup", "startup delay of %s", e.cfg.StartupDelay)
+		list = append(list, Blocker{Kind: BlockedStartup, Text: fmt.Sprintf("startup delay of %s", e.cfg.StartupDelay), Ends: ready})
 		v.blockedUntil = earliest(v.blockedUntil, ready)
 	}
-	e.linkBlockers(v, add)
+	list = append(list, e.linkBlockers(v)...)
 	for _, c := range e.checks {
 		if w, ok := v.cfg.Track[c.name]; ok && w.Fault && !c.state.Healthy() {
-			add("check", "check %s %s", c.name, c.words())
+			list = append(list, Blocker{Kind: BlockedCheck, Name: c.name, Text: fmt.Sprintf("check %s %s", c.name, c.words())})
 		}
 	}
 	if v.failures >= giveUpAfter && now.Before(v.blockedUntil) {
-		add("address", "%s", v.lastErr)
+		list = append(list, Blocker{Kind: BlockedKernel, Text: v.lastErr, Ends: v.blockedUntil})
 	}
 	if !v.blockedUntil.IsZero() && !now.Before(v.blockedUntil) {
 		v.blockedUntil = time.Time{}
@@ -96,29 +77,34 @@ func (e *Engine) ownBlockers(now time.Time, v *vip) []blocker {
 }
 
 // linkBlockers are those of the interface of v and of the ones it tracks.
-func (e *Engine) linkBlockers(v *vip, add func(kind, format string, args ...any)) {
+func (e *Engine) linkBlockers(v *vip) []Blocker {
+	var list []Blocker
+	add := func(name, format string, args ...any) {
+		list = append(list, Blocker{Kind: BlockedInterface, Name: name, Text: fmt.Sprintf(format, args...)})
+	}
 	l := e.links[v.cfg.Interface]
 	switch {
 	case l == nil:
-		add("startup", "waits for the state of interface %s", v.cfg.Interface)
+		list = append(list, Blocker{Kind: BlockedStartup, Name: v.cfg.Interface, Text: "waits for the state of interface " + v.cfg.Interface})
 	case !l.up():
-		add("interface", "interface %s is %s", v.cfg.Interface, linkWord(l))
+		add(l.Name, "interface %s is %s", l.Name, linkWord(l))
 	case v.owner():
 		for _, p := range v.cfg.Addresses {
 			if !l.has(p) {
-				add("interface", "priority 255 says that this host owns %s, but %s does not have it", p, l.Name)
+				add(l.Name, "priority 255 says that this host owns %s, but %s does not have it", p, l.Name)
 			}
 		}
 	case !e.source(v).IsValid() && v.cfg.Family4():
-		add("interface", "interface %s has no IPv4 address of its own to send adverts from", l.Name)
+		add(l.Name, "interface %s has no IPv4 address of its own to send adverts from", l.Name)
 	case !e.source(v).IsValid():
-		add("interface", "interface %s has no IPv6 link-local address to send adverts from", l.Name)
+		add(l.Name, "interface %s has no IPv6 link-local address to send adverts from", l.Name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.cfg.TrackLinks)) {
 		if v.cfg.TrackLinks[name].Fault && !e.links[name].up() && name != v.cfg.Interface {
-			add("interface", "tracked interface %s is %s", name, linkWord(e.links[name]))
+			add(name, "tracked interface %s is %s", name, linkWord(e.links[name]))
 		}
 	}
+	return list
 }
 
 // judge moves v according to its blockers and priority.
@@ -129,16 +115,16 @@ func (e *Engine) judge(now time.Time, v *vip, cause uint64) {
 	case len(v.blockers) > 0:
 		b := v.blockers[0]
 		state := Fault
-		if b.quiet() {
+		if b.Quiet() {
 			state = Initialize
 		}
 		switch {
 		case running:
-			e.withdraw(now, v, state, b.kind, b.text, cause)
-		case v.state != state || v.reason != b.kind:
-			e.transition(now, v, state, b.kind, b.text, cause)
+			e.withdraw(now, v, state, string(b.Kind), b.Text, cause)
+		case v.state != state || v.reason != string(b.Kind):
+			e.transition(now, v, state, string(b.Kind), b.Text, cause)
 		default:
-			v.text = b.text
+			v.text = b.Text
 		}
 		if (v.removed || v.replace != nil) && !v.leaving && v.copies == 0 {
 			e.depart(now, v)

@@ -31,7 +31,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 	s := VIPStatus{
 		Name: v.name, Interface: v.cfg.Interface, VRID: v.cfg.VRID, Version: v.cfg.Version, Family: "ipv6",
 		Addresses: slices.Clone(v.cfg.Addresses), Held: v.state == Active && v.want && v.applied,
-		State: v.state, Stage: v.stage(), Since: v.since, Reason: v.reason, Why: e.why(now, v),
+		State: v.state, Stage: v.stage(), Since: v.since, Reason: v.reason, Entered: v.text, Why: e.why(now, v),
 		Priority:   PriorityStatus{Configured: v.cfg.Priority, Effective: set.Priority, Terms: slices.Clone(v.terms)},
 		Interval:   v.cfg.Interval,
 		ActiveDown: v.router.ActiveDownInterval(), ActiveDownDue: v.router.ActiveDownDue(), PreemptHolding: v.router.Preempting(now),
@@ -44,9 +44,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 	if v.group != nil {
 		s.Group = v.group.name
 	}
-	for _, b := range v.blockers {
-		s.Blockers = append(s.Blockers, b.text)
-	}
+	s.Blockers, s.Tracks = slices.Clone(v.blockers), v.tracks()
 	if v.drained != nil {
 		d := *v.drained
 		s.Drained = &d
@@ -55,6 +53,18 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		s.Active = &ActiveStatus{Address: heard.Source, Priority: heard.Priority, Interval: heard.Interval, Heard: heard.At}
 	}
 	return s
+}
+
+// tracks lists what v tracks, checks first, sorted by name.
+func (v *vip) tracks() []Tracked {
+	var list []Tracked
+	for _, name := range slices.Sorted(maps.Keys(v.cfg.Track)) {
+		list = append(list, Tracked{"check", name, v.cfg.Track[name].Fault, v.cfg.Track[name].Delta})
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.cfg.TrackLinks)) {
+		list = append(list, Tracked{"interface", name, v.cfg.TrackLinks[name].Fault, v.cfg.TrackLinks[name].Delta})
+	}
+	return list
 }
 
 // stage returns the stage that the VIP has not reached yet, or Held.

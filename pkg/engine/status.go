@@ -31,14 +31,17 @@ type VIPStatus struct {
 	State State     `json:"state"`
 	Stage Stage     `json:"stage"` // the first stage not reached yet, or held
 	Since time.Time `json:"since"` // of the state
-	// Reason is why the state was entered, one word; Why is the line for a human.
-	Reason string `json:"reason"`
-	Why    string `json:"why"`
+	// Reason is why the state was entered, in one word, and Entered the same in a
+	// sentence. Why is why the VIP is as it is now, for a status line.
+	Reason  string `json:"reason"`
+	Entered string `json:"entered"`
+	Why     string `json:"why"`
 
 	Priority PriorityStatus `json:"priority"`
 	Active   *ActiveStatus  `json:"active,omitempty"` // who is Active as far as we hear, absent when it is us or nobody
 	Drained  *DrainStatus   `json:"drained,omitempty"`
-	Blockers []string       `json:"blockers,omitempty"` // why it is not eligible, one line each
+	Blockers []Blocker      `json:"blockers,omitempty"` // why it is not eligible; none = it is
+	Tracks   []Tracked      `json:"tracks,omitempty"`   // checks and interfaces that matter to it
 
 	Interval       time.Duration `json:"advert_interval_ns"`
 	ActiveDown     time.Duration `json:"active_down_interval_ns"`
@@ -76,6 +79,49 @@ const (
 	Cleared  Stage = "cleared"  // waits: the guard has not cleared the takeover
 	Held     Stage = "held"     // waits for nothing, or for the kernel to have the address
 )
+
+// Blocker is one reason why a VIP is not eligible.
+type Blocker struct {
+	Kind BlockerKind `json:"kind"`
+	Name string      `json:"name,omitempty"` // of the check, interface, or other member of the sync group
+	Text string      `json:"text"`
+	Ends time.Time   `json:"ends,omitzero"` // when it goes away by itself
+}
+
+// BlockerKind is a blocker in one word; it is also the reason of the transition
+// that it causes.
+type BlockerKind string
+
+// The kinds of blockers. The first four are intended: the state is Initialize
+// then, and Fault otherwise.
+const (
+	BlockedStop      BlockerKind = "stop"      // vipd ends
+	BlockedReload    BlockerKind = "reload"    // a reload takes the VIP away
+	BlockedDrain     BlockerKind = "drained"   // by an operator
+	BlockedStartup   BlockerKind = "startup"   // startup delay, or nothing is known of the interface yet
+	BlockedInterface BlockerKind = "interface" // missing, down, or without an address to send from
+	BlockedCheck     BlockerKind = "check"     // a check fails
+	BlockedKernel    BlockerKind = "kernel"    // the kernel refuses the addresses
+	BlockedSync      BlockerKind = "sync"      // another member of the sync group is not eligible
+)
+
+// Quiet reports whether the blocker is intended.
+func (b Blocker) Quiet() bool {
+	switch b.Kind {
+	case BlockedStop, BlockedReload, BlockedDrain, BlockedStartup:
+		return true
+	case BlockedInterface, BlockedCheck, BlockedKernel, BlockedSync:
+	}
+	return false
+}
+
+// Tracked is a check or interface that a VIP tracks.
+type Tracked struct {
+	Source string `json:"source"` // check or interface
+	Name   string `json:"name"`
+	Fault  bool   `json:"fault"`            // not eligible while it fails
+	Weight int    `json:"weight,omitempty"` // changes the priority otherwise
+}
 
 // PriorityStatus explains a priority.
 type PriorityStatus struct {

@@ -31,8 +31,8 @@ type vip struct {
 	text   string // why the state was entered, a sentence
 	record uint64 // of the last transition
 
-	own      []blocker // why it is not eligible by itself
-	blockers []blocker // the same, or those of its sync group
+	own      []Blocker // why it is not eligible by itself
+	blockers []Blocker // the same, or those of its sync group
 	terms    []PriorityTerm
 	drained  *DrainStatus
 

@@ -130,7 +130,7 @@ func (d *Daemon) drain(ev engine.Drain) string {
 		}
 		if !d.Stay {
 			v.State, v.Stage, v.Held, v.Reason, v.Why = engine.Fault, engine.Eligible, false, "drained", "drained by "+ev.Actor
-			v.Since, v.Blockers = d.Doc.Now, []string{"drained by " + ev.Actor}
+			v.Since, v.Blockers = d.Doc.Now, []engine.Blocker{{Kind: engine.BlockedDrain, Text: "drained by " + ev.Actor}}
 		}
 	}
 	d.Doc.Drained = len(names) == len(d.Doc.VIPs)
