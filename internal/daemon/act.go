@@ -27,6 +27,9 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)
 	case engine.Report:
 		d.journal.add(a.Record)
+		if a.Record.Type == engine.RecordDrain {
+			d.drains.touch()
+		}
 	case engine.Answer:
 		if c := d.waiting[a.ID]; c != nil {
 			delete(d.waiting, a.ID)

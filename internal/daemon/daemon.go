@@ -46,6 +46,7 @@ type Daemon struct {
 	started time.Time
 	cfg     atomic.Pointer[config.Config]
 	reloads reloads
+	drains  *drains
 
 	eng    *engine.Engine // the loop's alone
 	events chan []engine.Event
@@ -88,7 +89,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 	}
 	log := opts.Log
 	d := &Daemon{
-		opts: opts, log: log, clock: clock,
+		opts: opts, log: log, clock: clock, drains: newDrains(opts.StateDir),
 		events: make(chan []engine.Event, 256), asks: make(chan func(time.Time)), ended: make(chan struct{}),
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log),
@@ -151,6 +152,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { d.hangups(run); return nil })
 
 	d.configure(cfg)
+	if kept, err := d.drains.load(); err != nil {
+		d.log.Warn("drains of the last run are lost", "error", err)
+	} else if len(kept) > 0 {
+		d.step(engine.RestoreDrains{Drains: kept})
+	}
+	edges.Go(func() error { d.keepDrains(run); return nil })
 	d.notify("READY=1\nSTATUS=running with " + d.opts.ConfigPath)
 	edges.Go(func() error { d.watchdog(run); return nil })
 

@@ -62,6 +62,21 @@ func (e *Engine) drain(now time.Time, ev Drain) {
 	e.do(Answer{ID: ev.ID, Text: "drained: " + names(vips)})
 }
 
+// restoreDrains keeps VIPs out of service that an earlier run had drained,
+// except those whose time is over.
+func (e *Engine) restoreDrains(now time.Time, ev RestoreDrains) {
+	for _, v := range e.vips {
+		d, ok := ev.Drains[v.name]
+		if !ok || !d.Until.IsZero() && !now.Before(d.Until) {
+			continue
+		}
+		v.drained = &d
+		e.report(now, Record{Type: RecordDrain, Name: v.name, To: "drained", Severity: Notice,
+			Text: fmt.Sprintf("%s: still %s", v.name, d.text())})
+	}
+	e.evaluate(now, 0)
+}
+
 // undrain puts VIPs back into service, and ends the effect of a failover.
 func (e *Engine) undrain(now time.Time, ev Undrain) {
 	vips, unknown := e.pick(ev.Names)

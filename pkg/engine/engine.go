@@ -74,6 +74,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.sendFailed(now, ev)
 	case Drain:
 		e.drain(now, ev)
+	case RestoreDrains:
+		e.restoreDrains(now, ev)
 	case Undrain:
 		e.undrain(now, ev)
 	case Failover:

@@ -69,6 +69,10 @@ type (
 		For    time.Duration
 	}
 
+	// RestoreDrains brings back the drains of an earlier run, by VIP. It comes
+	// right after the first Configure.
+	RestoreDrains struct{ Drains map[string]DrainStatus }
+
 	// Undrain puts VIPs (all when Names is empty) back into service. Answered.
 	Undrain struct {
 		ID    uint64
@@ -103,5 +107,6 @@ func (AddressesApplied) event() {}
 func (CheckDone) event()        {}
 func (SendFailed) event()       {}
 func (Drain) event()            {}
+func (RestoreDrains) event()    {}
 func (Undrain) event()          {}
 func (Failover) event()         {}

@@ -84,13 +84,11 @@ func (p *pair) host(name string, prefixes ...string) *testenv.Host {
 
 // agent is a vipd on one host.
 type agent struct {
-	t       *testing.T
-	host    *testenv.Host
-	proc    *testenv.Process
-	config  string
-	socket  string
-	starts  int
-	running bool
+	t      *testing.T
+	host   *testenv.Host
+	proc   *testenv.Process
+	config string
+	socket string
 }
 
 // vipd starts an agent on a host with the given configuration.
@@ -129,6 +127,20 @@ func (a *agent) stop() {
 	a.t.Helper()
 	a.signal(syscall.SIGTERM)
 	a.wait(10*time.Second, "the daemon to end", func(ctx context.Context) error { return a.proc.Wait(ctx) })
+}
+
+// kill ends the daemon without a word, and waits until it is gone.
+func (a *agent) kill() {
+	a.t.Helper()
+	a.signal(syscall.SIGKILL)
+	a.wait(10*time.Second, "the daemon to be gone", func(ctx context.Context) error {
+		select {
+		case <-a.proc.Done():
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
 }
 
 func (a *agent) signal(sig syscall.Signal) {

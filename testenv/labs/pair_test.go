@@ -3,7 +3,9 @@ package labs
 import (
 	"context"
 	"net/netip"
-	"syscall"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,10 +90,30 @@ func TestStop(t *testing.T) {
 // restarted one removes it and joins again.
 func TestKillDaemon(t *testing.T) {
 	p, lb1, lb2, _ := started(t, 100*time.Millisecond, "preempt = false")
-	lb1.signal(syscall.SIGKILL)
+	lb1.kill()
 	lb2.waitState("web", "ACTIVE")
 	lb1.start()
 	lb1.waitState("web", "BACKUP")
 	testenv.Eventually(t, 5*time.Second, "lb1 to remove what it left", func() bool { return !p.hosts[0].Holds(vip4) })
 	lb2.waitState("web", "ACTIVE")
+}
+
+// TestDrainSurvivesRestart: a host that an operator took out of service stays
+// out over a restart, until it is put back.
+func TestDrainSurvivesRestart(t *testing.T) {
+	_, lb1, lb2, _ := started(t, 100*time.Millisecond, "")
+	lb1.must("drain", "--wait", "--reason", "new kernel")
+	lb2.waitState("web", "ACTIVE")
+	testenv.Eventually(t, 5*time.Second, "the drain to be kept", func() bool {
+		_, err := os.Stat(filepath.Join(lb1.host.Dir(), "drains.json"))
+		return err == nil
+	})
+	lb1.kill()
+	lb1.start()
+	lb1.waitState("web", "INIT")
+	if out := lb1.must("why", "web"); !strings.Contains(out, "new kernel") {
+		t.Errorf("why does not know the reason of the drain:\n%s", out)
+	}
+	lb1.must("undrain")
+	lb1.waitState("web", "ACTIVE")
 }
