@@ -203,7 +203,9 @@ func (l *Lab) setPorts(h *Host, devs []string, up bool) error {
 	return nil
 }
 
-// Heal ends every cut and loss and sets every port up.
+// Heal ends every cut and loss and sets every port up. Like the other faults it
+// holds soon after the call begins; on a busy machine the kernel may let it
+// return some hundred milliseconds later. Look at a tap for the exact moment.
 func (l *Lab) Heal() error {
 	err := l.faults.change(func(c *nftables.Conn) { c.FlushChain(l.faults.chain) })
 	if err != nil {

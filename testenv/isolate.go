@@ -7,17 +7,25 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// isolated marks, in the environment, a process that Isolate has started.
+// isolated names the environment variable by which Isolate tells the process
+// that it starts so: it holds the process id of the parent, since programs that
+// run in a lab inherit the variable and may isolate themselves again.
 const isolated = "VIPD_TESTENV_ISOLATED"
 
-// Isolated reports whether the process runs in namespaces that [Isolate] made.
-func Isolated() bool { return os.Getenv(isolated) != "" }
+// Isolated reports whether [Isolate] has started this process, so that its
+// namespaces are its own.
+func Isolated() bool { return isIsolated() }
+
+// isIsolated looks once: the parent may end before this process does.
+var isIsolated = sync.OnceValue(func() bool { return os.Getenv(isolated) == strconv.Itoa(os.Getppid()) })
 
 // Isolate makes sure that the calling process runs in network and mount
 // namespaces of its own, in which it is root. In the process that the user
@@ -64,7 +72,7 @@ func Isolate() (done bool, code int, err error) {
 func again(asUser bool) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), isolated+"=1")
+	cmd.Env = append(os.Environ(), isolated+"="+strconv.Itoa(os.Getpid()))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,

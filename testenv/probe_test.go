@@ -24,20 +24,25 @@ func TestProberGap(t *testing.T) {
 
 			warm := p.Sent()
 			ok(t, testenv.Until(t.Context(), func() bool { return p.Sent() >= warm+200 }))
+			// A fault holds from some moment within the call on.
 			down := time.Now()
 			ok(t, l.Cut(l.lb1))
+			isDown := time.Now()
 			ok(t, testenv.Until(t.Context(), func() bool { return time.Since(down) >= 200*time.Millisecond }))
+			up := time.Now()
 			ok(t, l.Heal())
-			lasted := time.Since(down)
+			isUp := time.Now()
 			_, err = p.WaitAnswer(within(t, 5*time.Second), "lb1")
 			ok(t, err)
 
 			r := p.Stop().Since(down.Add(-100 * time.Millisecond))
-			if d := r.LongestGap - lasted; d < -30*time.Millisecond || d > 30*time.Millisecond {
-				t.Errorf("the cut lasted %v, the longest gap %v", lasted, r.LongestGap)
+			shortest := up.Sub(isDown) - 30*time.Millisecond
+			longest := isUp.Sub(down) + 30*time.Millisecond + 2*stall(r) // a stall of this machine hides both edges
+			if d := r.LongestGap; d < shortest || d > longest {
+				t.Errorf("longest gap %v, want %v to %v", d, shortest, longest)
 			}
-			if d := r.LongestSilence - lasted; d < -30*time.Millisecond || d > 30*time.Millisecond {
-				t.Errorf("the cut lasted %v, the longest silence %v", lasted, r.LongestSilence)
+			if d := r.LongestSilence; d < shortest || d > longest {
+				t.Errorf("longest silence %v, want %v to %v", d, shortest, longest)
 			}
 			if r.ByHost["lb1"] != r.Answered || r.Answered == 0 {
 				t.Errorf("answers of another host: %v", r)
@@ -51,6 +56,16 @@ func TestProberGap(t *testing.T) {
 			t.Log(r)
 		})
 	}
+}
+
+// stall is the longest time that the prober was late by.
+func stall(r *testenv.Report) time.Duration {
+	var longest time.Duration
+	all := r.Probes()
+	for i := 1; i < len(all); i++ {
+		longest = max(longest, all[i].Sent.Sub(all[i-1].Sent))
+	}
+	return longest
 }
 
 func TestProberAttribution(t *testing.T) {
@@ -125,13 +140,15 @@ func TestProberRate(t *testing.T) {
 	ok(t, err)
 	started := time.Now()
 	ok(t, testenv.Until(t.Context(), func() bool { return time.Since(started) >= time.Second }))
-	r := p.Report()
-	want := int(time.Since(started) / time.Millisecond)
-	if got := r.Sent + r.Skipped; got < want-50 || got > want+50 {
-		t.Errorf("sent %d and skipped %d in %v", r.Sent, r.Skipped, time.Since(started))
+	r := p.Stop()
+	all := r.Probes()
+	took := all[len(all)-1].Sent.Sub(all[0].Sent)
+	slack := 5 + int(stall(r)/time.Millisecond)
+	if got, want := r.Sent+r.Skipped, int(took/time.Millisecond); got < want-slack || got > want+slack {
+		t.Errorf("sent %d and skipped %d in %v", r.Sent, r.Skipped, took)
 	}
-	if r.Sent < want*7/10 {
-		t.Errorf("sent %d of %d", r.Sent, want)
+	if r.Sent < 500 {
+		t.Errorf("sent %d in %v", r.Sent, took)
 	}
 	t.Log(r)
 }

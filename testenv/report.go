@@ -16,9 +16,10 @@ type Probe struct {
 	Host     string    // who answered; "" when lost or pending
 }
 
-// Gap is a run of lost probes.
+// Gap is a run of lost probes. Where the prober was late it is rather too long
+// than too short.
 type Gap struct {
-	From time.Time // the first lost probe was sent
+	From time.Time // the first lost probe was due
 	To   time.Time // the next answered one was sent, or was due if none was
 	Lost int
 }
@@ -50,7 +51,8 @@ type Report struct {
 	LongestGap time.Duration
 	// LongestSilence is the longest time between two answers that followed each
 	// other: what a client felt, even where its probes waited in a queue and
-	// none was lost.
+	// none was lost. A stall of the measuring machine is silence too: compare
+	// Skipped.
 	LongestSilence time.Duration
 
 	probes []result

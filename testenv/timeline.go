@@ -116,7 +116,7 @@ func (r *Report) count() {
 	r.ByHost = map[string]int{}
 	var gap *Gap
 	var heard time.Time // the latest answer so far
-	for _, p := range r.probes {
+	for i, p := range r.probes {
 		r.Sent++
 		r.Duplicates += p.again
 		switch p.fate {
@@ -137,7 +137,11 @@ func (r *Report) count() {
 		case lost:
 			r.Lost++
 		}
-		gap = r.extend(gap, p)
+		due := p.Sent
+		if i > 0 {
+			due = earlier(due, r.probes[i-1].Sent.Add(r.period))
+		}
+		gap = r.extend(gap, p, due)
 	}
 	if gap != nil {
 		r.Gaps = append(r.Gaps, *gap)
@@ -148,10 +152,10 @@ func (r *Report) count() {
 }
 
 // extend grows the open gap by a lost probe, or closes it.
-func (r *Report) extend(gap *Gap, p result) *Gap {
+func (r *Report) extend(gap *Gap, p result, due time.Time) *Gap {
 	if p.fate == lost || p.fate == late {
 		if gap == nil {
-			gap = &Gap{From: p.Sent}
+			gap = &Gap{From: due}
 		}
 		gap.Lost++
 		gap.To = p.Sent.Add(r.period)
@@ -162,4 +166,11 @@ func (r *Report) extend(gap *Gap, p result) *Gap {
 		r.Gaps = append(r.Gaps, *gap)
 	}
 	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -25,7 +25,8 @@ type Keepalived struct {
 	dir     string
 	routers []router
 
-	asking sync.Mutex // one question at a time: the answer is a file
+	asking  sync.Mutex // one question at a time: the answer is a file
+	started bool       // it was seen to take signals
 }
 
 // RequireKeepalived skips the test where there is no keepalived, see
@@ -132,8 +133,11 @@ func (k *Keepalived) Status(ctx context.Context) (map[string]Status, error) {
 		return nil, err
 	}
 	// Before its own signal handler is in place, that signal would end it.
-	if err := k.Process.WaitOutput(ctx, "Startup complete"); err != nil {
-		return nil, err
+	if !k.started {
+		if err := k.Process.WaitOutput(ctx, "Startup complete"); err != nil {
+			return nil, err
+		}
+		k.started = true
 	}
 	answer := k.path("keepalived.json")
 	if err := os.Remove(answer); err != nil && !errors.Is(err, os.ErrNotExist) {
