@@ -4,7 +4,6 @@ SHELL         := /bin/bash
 .SHELLFLAGS   := -o pipefail -ec
 MAKEFLAGS     += --no-builtin-rules
 .DEFAULT_GOAL := build
-comma         := ,
 
 # Go: the one in PATH, or where its own instructions put it. 1.21 is enough; it
 # fetches the version that go.mod asks for by itself.
@@ -25,6 +24,7 @@ ARCHES   ?= amd64 arm64
 # Labs measure time, so they run one after the other and without the race
 # detector. The detector needs a C compiler; without one tests run without it.
 LABS  := ./testenv/...
+LAB    = VIPD_BIN=$(CURDIR)/bin/vipd $(GO) test -json -count=1 -timeout 15m -p 1 $(LABS)
 UNITS  = $(shell $(GO) list ./... | grep -v '/vipd/testenv')
 RACE  := $(if $(shell command -v gcc),-race)
 MAN    = $(wildcard docs/man/*.[1-8])
@@ -32,7 +32,7 @@ MAN    = $(wildcard docs/man/*.[1-8])
 # What no test may skip. Root can install it all (see the target deps); others
 # skip what is missing, and the last lines say so.
 ifeq ($(shell id -u),0)
-export VIPD_REQUIRE ?= netns,keepalived,zebra,vrrpd
+export VIPD_REQUIRE ?= netns,keepalived,frr
 endif
 
 .PHONY: help build demo test check lint fmt unit race fuzz sim lab bench man dist ci go deps clean
@@ -50,7 +50,7 @@ demo: build ## show failovers on this machine, with times: no root, nothing left
 test: go deps lint build ## everything: install what the labs need, lint, all tests, all labs
 	@{ ok=0; \
 	   $(GO) test -json -count=1 -timeout 15m $(RACE) $(UNITS) || ok=1; \
-	   $(GO) test -json -count=1 -timeout 15m -p 1 $(LABS) || ok=1; \
+	   $(LAB) || ok=1; \
 	   exit $$ok; } | $(GO) run ./testenv/summary
 
 check: lint unit ## the gate before a commit: format, lint, unit, scenario, fuzz seeds
@@ -80,7 +80,7 @@ sim: go ## simulate SEEDS clusters with random faults
 	$(GO) test -count=1 -timeout 60m ./pkg/engine/sim -seeds $(SEEDS)
 
 lab: go deps build ## the namespace labs, with keepalived and FRR
-	@$(GO) test -json -count=1 -timeout 15m -p 1 $(LABS) | $(GO) run ./testenv/summary
+	@$(LAB) | $(GO) run ./testenv/summary
 
 bench: go deps build ## measure against keepalived and FRR in one run; writes docs/benchmarks.md
 	$(GO) run ./testenv/bench -vipd bin/vipd -o docs/benchmarks.md
