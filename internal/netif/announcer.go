@@ -68,6 +68,7 @@ type burst struct {
 	started   time.Time // when the last round began that was for everybody
 	due       time.Time // when the round may begin
 	cancelled bool
+	retried   bool // with a device that came in place of another
 }
 
 // NewAnnouncer returns an Announcer that has nothing to announce yet.
@@ -253,20 +254,32 @@ func (n *Announcer) send(b *burst, o *outlet, hops []neighbourAt, now time.Time)
 	if !n.bucket(b.Link).take(now) {
 		return false
 	}
-	b.next++
 	if err == nil {
-		to := &unix.SockaddrLinklayer{Ifindex: o.index, Protocol: binary.NativeEndian.Uint16(frame[12:]), Halen: 6}
-		copy(to.Addr[:], frame[:6])
-		err = unix.Sendto(n.sock, frame, unix.MSG_DONTWAIT, to)
+		err = n.transmit(o.index, frame)
 	}
+	if gone(err) {
+		delete(n.outlets, o.name) // it may be there again with another index
+		if !b.retried {
+			b.retried = true
+			return false
+		}
+	}
+	b.next++
 	n.count(b, ip, err)
 	if err != nil {
 		n.log.Debug("announcement not sent", "owner", b.Owner, "address", ip.String(), "error", err)
-		if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETDOWN) {
-			delete(n.outlets, o.name) // look again before the next round
-		}
 	}
 	return true
+}
+
+func (n *Announcer) transmit(index int, frame []byte) error {
+	to := &unix.SockaddrLinklayer{Ifindex: index, Protocol: binary.NativeEndian.Uint16(frame[12:]), Halen: 6}
+	copy(to.Addr[:], frame[:6])
+	return unix.Sendto(n.sock, frame, unix.MSG_DONTWAIT, to)
+}
+
+func gone(err error) bool {
+	return errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETDOWN)
 }
 
 // frame builds the next frame of b; it is nil where there is none, because IPv6

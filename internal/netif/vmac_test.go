@@ -75,6 +75,7 @@ func TestVMACAnswersWithTheVirtualMACOnly(t *testing.T) {
 			if ip == "10.30.0.1" || ip == "fd30::1" {
 				want = physical
 			}
+			flush(t, ns)
 			poke(t, ns, ip)
 			eventually(t, "an answer for "+ip, func() bool { return neighbour(t, ns, ip) != nil })
 			if got := neighbour(t, ns, ip); !slices.Equal(got, want) {
