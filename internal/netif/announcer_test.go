@@ -11,6 +11,7 @@ import (
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
+	"github.com/vipd/vipd/testenv"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -145,6 +146,9 @@ func TestCancelIsFinal(t *testing.T) {
 // Test A4: with 500 addresses every first frame goes before any repeat, and the
 // link is not flooded.
 func TestAnnounceManyFirstFramesFirst(t *testing.T) {
+	if !mayForceBuffers(t) {
+		t.Skip("the observer would lose frames: only root of the machine may have a receive buffer that is large enough")
+	}
 	ns := pair(t, "ann3", nil, nil)
 	frames := tap(t, ns)
 	n := NewAnnouncer(quiet)
@@ -281,4 +285,12 @@ func TestBucket(t *testing.T) {
 	if d := k.next(now).Sub(now); d <= 0 || d > time.Second/framesPerSecond {
 		t.Errorf("next frame after %v", d)
 	}
+}
+
+func mayForceBuffers(t *testing.T) bool {
+	t.Helper()
+	testenv.Require(t)
+	c := must(openRTNL())
+	defer c.close()
+	return unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, tapBuffer) == nil
 }

@@ -12,6 +12,12 @@
 // Links are named, never numbered: an interface may vanish and come back with
 // another index at any time, and each use looks the name up again.
 //
+// An address that vipd holds is not to be the source of what the host sends on
+// its own account. IPv6 has a word for that: deprecated. IPv4 takes the first
+// address of the network, so ours comes after the link's own one, and brings no
+// second route to a network that the link reaches already. Where the link has no
+// address of its own in the network of a prefix, ours is the only one there.
+//
 // The package decides nothing: which host holds an address, when to announce
 // it and how often are the engine's part.
 package netif

@@ -14,6 +14,7 @@ import (
 // host: addresses and routes with our mark and the macvlans. It is for the start,
 // before Run. Linux before 5.18 does not keep the mark of an address: there,
 // setting each owner to not present removes what the configuration still names.
+// Sysctls stay: what they were before that run is not known any more.
 func RemoveLeftovers(log *slog.Logger) error {
 	conn, err := openRTNL()
 	if err != nil {

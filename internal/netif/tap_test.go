@@ -23,6 +23,10 @@ type frame struct {
 	arp *arp.Packet // nil when it is something else
 }
 
+// tapBuffer holds 1500 frames and more, so that the observer loses none while
+// it waits for a processor.
+const tapBuffer = 16 << 20
+
 // tap gives every frame that arrives at eth0 of ns.
 func tap(t *testing.T, ns *testenv.NS) <-chan frame {
 	t.Helper()
@@ -34,6 +38,9 @@ func tap(t *testing.T, ns *testenv.NS) <-chan frame {
 		}
 		conn, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_ALL, nil)
 		return err
+	}))
+	check(t, must(conn.SyscallConn()).Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, tapBuffer) // an ordinary user may not
 	}))
 	frames := make(chan frame, 10000)
 	closing, done := make(chan struct{}), make(chan struct{})

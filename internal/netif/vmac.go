@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -169,6 +170,7 @@ func (a *Addresses) cleanup() {
 		}
 	}
 	clear(a.known)
+	maps.DeleteFunc(held, func(name string, _ bool) bool { _, virtual := a.vmacs[name]; return !virtual })
 	if len(held) == 0 && len(a.vmacs) > 0 {
 		if err := a.conn.one(deleteVMACs()); err != nil && !errors.Is(err, unix.ENODEV) {
 			a.log.Warn("cannot delete virtual MAC devices", "error", err)

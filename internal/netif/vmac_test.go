@@ -197,6 +197,32 @@ func TestVMACHeldAtTheEndStays(t *testing.T) {
 	}
 }
 
+// TestVMACMany measures; it fails only when something is wrong by far.
+func TestVMACMany(t *testing.T) {
+	pair(t, "vm4", []string{"10.34.0.1/16"}, nil)
+	a := newApplier(t)
+	a.must(Wanted{Owner: "plain", Link: "vm4", Addresses: prefixes("10.34.2.1/32"), Present: true})
+	all := func(present bool) time.Duration {
+		start, answers := time.Now(), 0
+		for vrid := uint8(1); vrid != 0; vrid++ {
+			a.Set(Wanted{Owner: fmt.Sprint(vrid), Link: "vm4", VMAC: true, VRID: vrid, Family4: true,
+				Addresses: prefixes(fmt.Sprintf("10.34.1.%d/16", vrid)), Present: present})
+		}
+		await(t, "255 answers", a.out, func(r Applied) bool { check(t, r.Err); answers++; return answers == 255 })
+		return time.Since(start)
+	}
+	t.Logf("255 virtual MACs: made and held after %v", all(true))
+	t.Logf("released after %v", all(false))
+	t.Logf("held again after %v", all(true))
+	t.Logf("released after %v", all(false))
+	start := time.Now()
+	a.stop()
+	t.Logf("deleted after %v", time.Since(start))
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("deleting took %v", took)
+	}
+}
+
 func flush(t *testing.T, ns *testenv.NS) {
 	t.Helper()
 	index := must(ns.Netlink().LinkByName("eth0")).Attrs().Index
