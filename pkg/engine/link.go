@@ -44,7 +44,13 @@ func (e *Engine) linkChanged(now time.Time, snapshot Link) {
 		if v.cfg.Interface != l.Name {
 			continue
 		}
-		if old != nil && old.MAC != l.MAC && v.want && v.applied && !v.cfg.VMAC {
+		switch {
+		case old == nil || !v.want || !v.applied || !l.up():
+		case !slices.Equal(e.ownPrefixes(old), e.ownPrefixes(l)):
+			// The kernel picks sources by the order of addresses: ours have to stand
+			// behind the host's own ones again.
+			e.setAddresses(now, v, true)
+		case old.MAC != l.MAC && !v.cfg.VMAC:
 			v.planBursts(now, "link")
 			e.announceDue(now, v)
 		}
@@ -76,6 +82,17 @@ func (e *Engine) source(v *vip) netip.Addr {
 		return netip.Addr{}
 	}
 	return l.primary(v.cfg.Family4(), e.managed)
+}
+
+// ownPrefixes are the addresses of a link that belong to no VIP.
+func (e *Engine) ownPrefixes(l *link) []netip.Prefix {
+	var own []netip.Prefix
+	for _, p := range l.Addresses {
+		if !e.managed[p.Addr()] {
+			own = append(own, p)
+		}
+	}
+	return own
 }
 
 // primary returns the first address of a family that is not managed.

@@ -201,7 +201,6 @@ type vipStatus struct {
 	State       string         `json:"state"`
 	Held        bool           `json:"held"`
 	Why         string         `json:"why"`
-	Blockers    []string       `json:"blockers"`
 	Restored    int            `json:"addresses_restored"`
 	Transitions map[string]int `json:"transitions"`
 	Priority    struct {
