@@ -46,7 +46,7 @@ func (e *Engine) linkChanged(now time.Time, snapshot Link) {
 		}
 		switch {
 		case old == nil || !v.want || !v.applied || !l.up():
-		case !slices.Equal(e.ownPrefixes(old), e.ownPrefixes(l)):
+		case old.primary(true, e.managed) != l.primary(true, e.managed), old.primary(false, e.managed) != l.primary(false, e.managed):
 			// The kernel picks sources by the order of addresses: ours have to stand
 			// behind the host's own ones again.
 			e.setAddresses(now, v, true)
@@ -82,17 +82,6 @@ func (e *Engine) source(v *vip) netip.Addr {
 		return netip.Addr{}
 	}
 	return l.primary(v.cfg.Family4(), e.managed)
-}
-
-// ownPrefixes are the addresses of a link that belong to no VIP.
-func (e *Engine) ownPrefixes(l *link) []netip.Prefix {
-	var own []netip.Prefix
-	for _, p := range l.Addresses {
-		if !e.managed[p.Addr()] {
-			own = append(own, p)
-		}
-	}
-	return own
 }
 
 // primary returns the first address of a family that is not managed.
