@@ -158,7 +158,7 @@ func TestChangedDocuments(t *testing.T) {
 		"problem-undrain":  {"", "POST", "/v1/undrain", `{"for":"2h"}`, 400},
 		"problem-type":     {"", "GET", "/v1/events?type=vip", ``, 400},
 		"problem-since":    {"", "GET", "/v1/events?since=yesterday", ``, 400},
-		"problem-query":    {"", "GET", "/v1/events?sinse=1h", ``, 400},
+		"problem-query":    {"", "GET", "/v1/events?from=1h", ``, 400},
 		"problem-follow":   {"", "GET", "/v1/events?follow=maybe", ``, 400},
 		"problem-large":    {"", "POST", "/v1/drain", `{"reason":"` + strings.Repeat("x", 70000) + `"}`, 413},
 	} {

@@ -94,7 +94,7 @@ func Causes() []Cause {
 // which is the zero value.
 type Anomaly string
 
-// AnomalyLinkLocal: the first IPv6 address of the list is not link-local, as
+// AnomalyLinkLocal says that the first IPv6 address of the list is not link-local, as
 // RFC 9568, Section 5.2.9 demands. keepalived sends such adverts when it is
 // given only global addresses, so they are accepted.
 const AnomalyLinkLocal Anomaly = "first_not_link_local"

@@ -230,15 +230,6 @@ func (a *agent) vip(name string) vipStatus {
 	return vipStatus{}
 }
 
-// transitions counts the changes of state since the start.
-func (a *agent) transitions(name string) int {
-	n := 0
-	for _, c := range a.vip(name).Transitions {
-		n += c
-	}
-	return n
-}
-
 // waitState waits until the agent says that the VIP is in a state, and, when
 // that is ACTIVE, that it holds it.
 func (a *agent) waitState(name, state string) {

@@ -89,7 +89,7 @@ func WaitState(ctx context.Context, p Peer, name string, want State) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s to be %s: %w; last said: %+v, %v", name, want, ctx.Err(), all, err)
+			return fmt.Errorf("wait for %s to be %s: %w; last said: %+v, %w", name, want, ctx.Err(), all, err)
 		}
 	}
 }
