@@ -21,7 +21,7 @@ func (d *DrainStatus) text() string {
 // for no names, and the names that do not exist.
 func (e *Engine) pick(names []string) (vips []*vip, unknown []string) {
 	if len(names) == 0 {
-		return e.vips, nil
+		return slices.Clone(e.vips), nil
 	}
 	for _, n := range names {
 		v := e.byName[n]

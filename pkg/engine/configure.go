@@ -16,12 +16,11 @@ import (
 // not touched. A VIP that moves to another interface or virtual router is
 // released first.
 func (e *Engine) configure(now time.Time, cfg Config) {
-	first := len(e.cfg.VIPs) == 0 && len(e.vips) == 0
-	e.cfg = cfg
 	kind, text := RecordReload, "configuration replaced"
-	if first {
+	if e.cfg.VIPs == nil {
 		kind, text = RecordStart, "started with node name "+cfg.Node
 	}
+	e.cfg = cfg
 	cause := e.report(now, Record{Type: kind, Text: text, Severity: Notice})
 	e.configureChecks(now, cfg.Checks)
 	for _, v := range e.vips {
@@ -88,21 +87,31 @@ func electionList(cfg VIP) []netip.Addr {
 	return list
 }
 
-// depart ends a VIP whose release is done, and starts what replaces it.
-func (e *Engine) depart(now time.Time, v *vip) {
-	e.timers.set(&v.timer, time.Time{})
-	delete(e.byName, v.name)
-	e.vips = slices.DeleteFunc(e.vips, func(o *vip) bool { return o == v })
-	if v.moving != nil {
-		e.do(Answer{ID: v.moving.id, Refused: true, Text: "a reload took " + v.name + " away"})
+// departures ends the VIPs that a reload took away and whose release is done,
+// starts what replaces them, and reports whether there were any.
+func (e *Engine) departures(now time.Time) bool {
+	var gone []*vip
+	e.vips = slices.DeleteFunc(e.vips, func(v *vip) bool {
+		departs := (v.removed || v.replace != nil) && !v.leaving && v.copies == 0
+		if departs {
+			gone = append(gone, v)
+		}
+		return departs
+	})
+	for _, v := range gone {
+		e.timers.set(&v.timer, time.Time{})
+		delete(e.byName, v.name)
+		if v.moving != nil {
+			e.do(Answer{ID: v.moving.id, Refused: true, Text: "a reload took " + v.name + " away"})
+		}
+		if v.replace != nil {
+			e.addVIP(now, v.name, *v.replace)
+		}
 	}
-	if v.replace == nil {
+	if len(gone) > 0 {
 		e.index()
-		return
 	}
-	e.addVIP(now, v.name, *v.replace)
-	e.index()
-	e.evaluate(now, v.record)
+	return len(gone) > 0
 }
 
 // index rebuilds what is derived from the set of VIPs: sync groups, the way from

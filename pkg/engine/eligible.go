@@ -14,15 +14,17 @@ import (
 // evaluate decides for every VIP whether it is eligible and with which priority,
 // and moves those for which that changed.
 func (e *Engine) evaluate(now time.Time, cause uint64) {
-	for _, v := range e.vips {
-		v.own = e.ownBlockers(now, v)
-	}
-	for _, v := range slices.Clone(e.vips) {
-		v.blockers = v.own
-		if v.group != nil {
-			v.blockers = v.group.blockers(v)
+	for again := true; again; again = e.departures(now) {
+		for _, v := range e.vips {
+			v.own = e.ownBlockers(now, v)
 		}
-		e.judge(now, v, cause)
+		for _, v := range e.vips {
+			v.blockers = v.own
+			if v.group != nil {
+				v.blockers = v.group.blockers(v)
+			}
+			e.judge(now, v, cause)
+		}
 	}
 }
 
@@ -125,9 +127,6 @@ func (e *Engine) judge(now time.Time, v *vip, cause uint64) {
 			e.transition(now, v, state, string(b.Kind), b.Text, cause)
 		default:
 			v.text = b.Text
-		}
-		if (v.removed || v.replace != nil) && !v.leaving && v.copies == 0 {
-			e.depart(now, v)
 		}
 	case !running && !v.leaving:
 		e.follow(now, v, v.router.Start(now), cause)

@@ -160,8 +160,12 @@ func (e *Engine) releaseHeard(now time.Time, v *vip) {
 	}
 }
 
-// schedule puts the next deadline of a VIP into the heap.
-func (e *Engine) schedule(v *vip) { e.timers.set(&v.timer, v.next()) }
+// schedule puts the next deadline of a VIP into the heap, unless it has departed.
+func (e *Engine) schedule(v *vip) {
+	if e.byName[v.name] == v {
+		e.timers.set(&v.timer, v.next())
+	}
+}
 
 // Has reports whether a VIP is known: configured, or removed and not yet
 // released.

@@ -78,10 +78,17 @@ func (v *vip) next() time.Time {
 
 // wake acts on whatever is due.
 func (e *Engine) wake(now time.Time, v *vip) {
+	if e.byName[v.name] != v {
+		return // it departed while other timers fired
+	}
 	v.quiet = false // an advert that is due is not held back
 	e.follow(now, v, v.router.Wake(now), 0)
 	if !v.copyAt.IsZero() && !now.Before(v.copyAt) {
 		e.sendRelease(now, v)
+		if v.copies == 0 && (v.removed || v.replace != nil) {
+			e.evaluate(now, v.record) // it may depart
+			return
+		}
 	}
 	if !v.retryAt.IsZero() && !now.Before(v.retryAt) {
 		v.retryAt = time.Time{}

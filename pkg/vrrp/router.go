@@ -176,7 +176,7 @@ func (r *Router) Yield(yielded bool) { r.yielded = yielded }
 // Change puts new settings in force without leaving the state. An Active sends
 // a changed priority or interval at once.
 func (r *Router) Change(now time.Time, set Settings) Outcome {
-	old := r.set
+	old, down := r.set, r.ActiveDownInterval()
 	r.set = set
 	if r.state != Backup || !r.heard.Source.IsValid() {
 		r.activeInterval = set.Interval
@@ -184,13 +184,10 @@ func (r *Router) Change(now time.Time, set Settings) Outcome {
 	switch {
 	case r.state == Active && (old.Priority != set.Priority || old.Interval != set.Interval):
 		return r.advertise(now, Outcome{})
-	case r.state == Backup && !r.due && !r.released && old.Priority != set.Priority:
-		// Skew_Time moves with the priority; what has already passed still counts.
-		unit := r.activeInterval
-		if set.Version == Version2 {
-			unit = time.Second
-		}
-		r.downDue = r.downDue.Add(unit * time.Duration(int(old.Priority)-int(set.Priority)) / 256)
+	case r.state == Backup && !r.due && !r.released:
+		// The limit moves with the priority and the interval; what has already
+		// passed still counts.
+		r.downDue = r.downDue.Add(r.ActiveDownInterval() - down)
 		r.outranked = r.heard.Source.IsValid() && r.heard.Priority < set.Priority
 		r.demoted = r.demoted && r.outranked
 	}

@@ -29,7 +29,8 @@ type Host struct {
 	failing map[string]bool     // checks that fail
 	refuses string              // what the kernel answers to address changes, "" = it obeys
 	wakeAt  time.Time
-	said    map[string]uint8 // priority last traced, by VIP
+	newest  map[string]uint64 // Seq of the last SetAddresses, by VIP
+	said    map[string]uint8  // priority last traced, by VIP
 }
 
 type nic struct {
@@ -89,7 +90,7 @@ func (h *Host) Boot() {
 		h.powered, h.kernel = true, map[string]*present{}
 	}
 	h.life++
-	h.wakeAt = time.Time{}
+	h.wakeAt, h.newest = time.Time{}, map[string]uint64{}
 	h.eng = engine.New(h.w.now)
 	h.step(engine.Configure{Config: h.cfg})
 	for _, name := range slices.Sorted(maps.Keys(h.links)) {
@@ -218,6 +219,7 @@ func (h *Host) act(a engine.Action) {
 		h.traceAdvert(a)
 		h.w.carry(h, a)
 	case engine.SetAddresses:
+		h.newest[a.VIP] = a.Seq
 		h.w.after(kernelDelay, func() { h.apply(life, a) })
 	case engine.Announce:
 		h.announce(a)
@@ -249,8 +251,8 @@ func (h *Host) traceAdvert(a engine.SendAdvert) {
 
 // apply is the kernel changing its addresses, and telling.
 func (h *Host) apply(life uint64, a engine.SetAddresses) {
-	if h.life != life || !h.powered {
-		return
+	if h.life != life || !h.powered || h.newest[a.VIP] != a.Seq {
+		return // the newest wish replaces older ones
 	}
 	_, had := h.kernel[a.VIP]
 	switch {

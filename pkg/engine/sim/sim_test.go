@@ -3,7 +3,9 @@ package sim_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +52,7 @@ func fault(w *sim.World) {
 	hosts := w.Hosts()
 	h := hosts[r.IntN(len(hosts))]
 	other := hosts[r.IntN(len(hosts))]
-	switch r.IntN(12) {
+	switch r.IntN(15) {
 	case 0:
 		h.Crash()
 	case 1:
@@ -75,11 +77,48 @@ func fault(w *sim.World) {
 		h.Do(engine.Failover{Name: "web", Actor: "swarm"})
 	case 11:
 		h.RemoveAddresses("web")
+	case 12, 13, 14:
+		reload(w)
 	}
 }
 
-// heal ends all faults: every host runs, hears everybody and is eligible.
-func heal(w *sim.World) {
+// reload gives all hosts a configuration that differs in something from the one
+// in force; the hosts agree on what they must agree on.
+func reload(w *sim.World) {
+	r := w.Random()
+	what, value := r.IntN(5), uint8(1+r.IntN(254))
+	for i, h := range w.Hosts() {
+		cfg := h.Config()
+		cfg.VIPs = maps.Clone(cfg.VIPs)
+		for _, name := range slices.Sorted(maps.Keys(cfg.VIPs)) {
+			v := cfg.VIPs[name]
+			switch what {
+			case 0:
+				v.Priority = uint8(1 + (int(value)+100*i)%254)
+			case 1:
+				v.VRID = v.VRID%2 + 101 + uint8(2*(int(v.VRID)/2%20))
+			case 2:
+				v.Addresses = append(slices.Clip(v.Addresses), netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, value, v.VRID}), 32))
+			case 3:
+				v.GARP.Refresh = time.Duration(value) * time.Second / 10
+			}
+			cfg.VIPs[name] = v
+		}
+		if what == 4 {
+			delete(cfg.VIPs, "web")
+			if r.IntN(2) == 0 {
+				cfg.VIPs["web"] = config(h.Name(), value, 100*time.Millisecond, true, false).VIPs["web"]
+			}
+		}
+		if h.Running() {
+			h.Configure(cfg)
+		}
+	}
+}
+
+// heal ends all faults: every host runs, hears everybody and is eligible, with
+// the configuration that it began with.
+func heal(w *sim.World, began []engine.Config) {
 	w.Heal()
 	for _, h := range w.Hosts() {
 		h.SetLink("eth0", true)
@@ -89,6 +128,9 @@ func heal(w *sim.World) {
 			h.Boot()
 		}
 		h.Do(engine.Undrain{Actor: "swarm"})
+	}
+	for i, cfg := range began {
+		w.Hosts()[i].Configure(cfg)
 	}
 }
 
@@ -110,11 +152,15 @@ func swarm(t *testing.T, seed uint64) *sim.World {
 		}
 		w.AddHost(fmt.Sprintf("lb%d", i+1), config(fmt.Sprintf("lb%d", i+1), priority, interval, preempt, sync), "eth0", "eth1")
 	}
+	var began []engine.Config
+	for _, h := range w.Hosts() {
+		began = append(began, h.Config())
+	}
 	for range 30 {
 		w.Run(time.Duration(r.Int64N(int64(20 * interval))))
 		fault(w)
 	}
-	heal(w)
+	heal(w, began)
 	// The longest way: a check rises (2 runs of 1 s), a full listen, a release
 	// that was lost and a whole down interval after it, the last burst.
 	bound := 3*time.Second + 12*interval + 2*time.Second
@@ -190,7 +236,7 @@ func TestDay(t *testing.T) {
 				w.Host("lb1").SetLink("eth0", false)
 			}
 			w.Run(time.Duration(w.Random().Int64N(int64(time.Minute))))
-			heal(w)
+			heal(w, nil)
 			w.Run(30 * time.Second)
 			for _, vip := range []string{"web", "mail"} {
 				if !w.Settled(vip) || !w.Reached(vip) {
