@@ -103,7 +103,7 @@ func (d *Daemon) RunCheck(ctx context.Context, name string) (control.CheckResult
 	if !ok {
 		return control.CheckResult{}, fmt.Errorf("no check %s", name)
 	}
-	r := probe.Once(ctx, c, probe.Settings{User: cfg.ScriptUser, Check: name})
+	r := probe.Once(ctx, c, probe.Settings{User: scriptUser(cfg), Check: name})
 	return control.CheckResult{Check: name, OK: r.OK, Detail: r.Detail, Took: r.Took}, nil
 }
 

@@ -93,7 +93,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		events: make(chan []engine.Event, 256), asks: make(chan func(time.Time)), ended: make(chan struct{}),
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log),
-		probes: probe.NewRunner(probe.Settings{User: cfg.ScriptUser}), journal: newJournal(log), lateness: control.NewLateness(),
+		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg)}), journal: newJournal(log), lateness: control.NewLateness(),
 	}
 	d.cfg.Store(cfg)
 	d.portList.Store(&[]*port{})

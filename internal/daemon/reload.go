@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"os"
+	"os/user"
 	"slices"
 	"strings"
 	"sync"
@@ -83,6 +85,18 @@ func texts(problems *config.Problems, severity config.Severity) []string {
 	return list
 }
 
+// scriptUser is who runs the programs of checks that name nobody: not root, as
+// far as that is ours to decide.
+func scriptUser(cfg *config.Config) string {
+	if cfg.ScriptUser != "" || os.Geteuid() != 0 {
+		return cfg.ScriptUser
+	}
+	if _, err := user.Lookup("vipd"); err == nil {
+		return "vipd"
+	}
+	return "nobody"
+}
+
 // configure puts a configuration in force: ports first, so that no advert is
 // missed, then the engine. It runs on the loop.
 func (d *Daemon) configure(cfg *config.Config) {
@@ -95,7 +109,7 @@ func (d *Daemon) configure(cfg *config.Config) {
 		delete(d.leaving, name)
 	}
 	d.cfg.Store(cfg)
-	d.probes.Configure(probe.Settings{User: cfg.ScriptUser})
+	d.probes.Configure(probe.Settings{User: scriptUser(cfg)})
 	d.openPorts(cfg)
 	d.step(engine.Configure{Config: cfg.Engine})
 	d.monitor.SetNames(d.watched(cfg))

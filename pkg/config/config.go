@@ -7,7 +7,7 @@ type Config struct {
 	Engine     engine.Config // Node is "" when the file names none: the short hostname is meant
 	Control    Control
 	Metrics    Metrics
-	ScriptUser string   // runs the checks of type exec that name no user of their own
+	ScriptUser string   // runs the checks of type exec that name no user of their own; "" = not said
 	Files      []string // that were read, the first one first
 }
 

@@ -167,9 +167,8 @@ func TestDefaults(t *testing.T) {
 				Weight:   check.Weight{Fault: true},
 			}},
 		},
-		Control:    Control{Socket: "/run/vipd/vipd.sock", AdminGroup: "vipd-admin"},
-		ScriptUser: "vipd",
-		Files:      []string{"vipd.toml"},
+		Control: Control{Socket: "/run/vipd/vipd.sock", AdminGroup: "vipd-admin"},
+		Files:   []string{"vipd.toml"},
 	}
 	for name, text := range map[string]string{
 		"as is":          firstPair,

@@ -62,7 +62,7 @@ var keyRows = []key{
 	{path: "node.startup_delay", kind: duration{0, time.Hour, false}, def: `"0s"`,
 		doc:  "Wait this long after the start before joining elections.",
 		also: []string{"vrrp_startup_delay", "vrrp_delay_after_boot", "delay_after_boot"}},
-	{path: "node.script_user", kind: userText, def: `"vipd"`,
+	{path: "node.script_user", kind: userText, none: "vipd, or nobody where there is no such user",
 		doc: "User that runs checks of type exec, unless the check names another one."},
 
 	{path: "control.socket", kind: text{what: "an absolute path of at most 107 bytes", check: checkSocket}, def: `"/run/vipd/vipd.sock"`,
