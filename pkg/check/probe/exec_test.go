@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -215,7 +216,7 @@ func marked(t *testing.T, word string) (pids []string) {
 func TestExecEndsWithItsParent(t *testing.T) {
 	testenv.Require(t)
 	mark := fmt.Sprint("orphan-test-", os.Getpid())
-	cmd := exec.Command(os.Args[0], "-test.run=^TestParentToBeKilled$")
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "VIPD_TEST_PARENT="+mark)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -234,20 +235,16 @@ func TestExecEndsWithItsParent(t *testing.T) {
 	wait("its end", func() bool { return len(marked(t, "VIPD_CHECK="+mark)) == 0 })
 }
 
-// TestParentToBeKilled is not a test: TestExecEndsWithItsParent kills it.
-func TestParentToBeKilled(t *testing.T) {
-	mark := os.Getenv("VIPD_TEST_PARENT")
-	if mark == "" {
-		t.Skip("runs inside TestExecEndsWithItsParent")
-	}
-	Once(t.Context(), config(check.Exec{Command: []string{"/bin/sleep", "63"}}, time.Minute), Settings{Check: mark})
+// parentToBeKilled is the program that TestExecEndsWithItsParent kills.
+func parentToBeKilled(mark string) {
+	Once(context.Background(), config(check.Exec{Command: []string{"/bin/sleep", "63"}}, time.Minute), Settings{Check: mark})
 }
 
 // Ambient capabilities of vipd are not inherited by programs.
 func TestExecHasNoAmbientCapabilities(t *testing.T) {
 	testenv.Require(t)
 	const capNetRaw = 13
-	cmd := exec.Command(os.Args[0], "-test.run=^TestParentWithCapabilities$", "-test.v")
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "VIPD_TEST_CAPABLE=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{AmbientCaps: []uintptr{capNetRaw}}
 	out, err := cmd.CombinedOutput()
@@ -261,22 +258,21 @@ func TestExecHasNoAmbientCapabilities(t *testing.T) {
 	}
 }
 
-// TestParentWithCapabilities is a part of TestExecHasNoAmbientCapabilities.
-func TestParentWithCapabilities(t *testing.T) {
-	if os.Getenv("VIPD_TEST_CAPABLE") == "" {
-		t.Skip("runs inside TestExecHasNoAmbientCapabilities")
-	}
+// parentWithCapabilities is the program of TestExecHasNoAmbientCapabilities: it
+// prints its own ambient capabilities and those of its child.
+func parentWithCapabilities() {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		t.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for line := range strings.Lines(string(status)) {
 		if value, ok := strings.CutPrefix(line, "CapAmb:"); ok {
-			t.Logf("own CapAmb: %s", strings.TrimSpace(value))
+			fmt.Println("own CapAmb:", strings.TrimSpace(value))
 		}
 	}
-	got := Once(t.Context(), config(check.Exec{Command: []string{"/bin/sh", "-c", "grep CapAmb /proc/self/status"}}, 20*time.Second), Settings{})
-	t.Logf("program %s", strings.Join(strings.Fields(strings.TrimPrefix(got.Detail, "exit 0: ")), " "))
+	got := Once(context.Background(), config(check.Exec{Command: []string{"/bin/sh", "-c", "grep CapAmb /proc/self/status"}}, 20*time.Second), Settings{})
+	fmt.Println("program", strings.Join(strings.Fields(strings.TrimPrefix(got.Detail, "exit 0: ")), " "))
 }
 
 func TestExecUser(t *testing.T) {

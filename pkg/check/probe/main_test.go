@@ -11,7 +11,17 @@ import (
 	"github.com/vipd/vipd/testenv"
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+// TestMain is also the entry of two programs that tests start.
+func TestMain(m *testing.M) {
+	switch mark := os.Getenv("VIPD_TEST_PARENT"); {
+	case mark != "":
+		parentToBeKilled(mark)
+	case os.Getenv("VIPD_TEST_CAPABLE") != "":
+		parentWithCapabilities()
+	default:
+		os.Exit(testenv.Main(m))
+	}
+}
 
 const ms = time.Millisecond
 
