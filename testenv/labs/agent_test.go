@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -187,8 +189,14 @@ func (a *agent) must(args ...string) string {
 type status struct {
 	VIPs []vipStatus `json:"vips"`
 	Node struct {
+		Config struct {
+			Hash            string `json:"hash"`
+			LastReloadOK    bool   `json:"last_reload_ok"`
+			LastReloadError string `json:"last_reload_error"`
+		} `json:"config"`
 		Edge struct {
 			Dropped []struct {
+				Family string `json:"family"`
 				Reason string `json:"reason"`
 				Count  int    `json:"count"`
 			} `json:"packets_dropped"`
@@ -230,6 +238,25 @@ func (a *agent) vip(name string) vipStatus {
 	return vipStatus{}
 }
 
+// transitions counts the changes of state since the start.
+func (a *agent) transitions(name string) int {
+	n := 0
+	for _, c := range a.vip(name).Transitions {
+		n += c
+	}
+	return n
+}
+
+// over reports whether the daemon has ended.
+func (a *agent) over() bool {
+	select {
+	case <-a.proc.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // waitState waits until the agent says that the VIP is in a state, and, when
 // that is ACTIVE, that it holds it.
 func (a *agent) waitState(name, state string) {
@@ -238,8 +265,11 @@ func (a *agent) waitState(name, state string) {
 	a.wait(15*time.Second, name+" to be "+state, func(ctx context.Context) error {
 		err := testenv.Until(ctx, func() bool {
 			last = a.vip(name)
-			return last.State == state && (state != "ACTIVE" || last.Held)
+			return a.over() || last.State == state && (state != "ACTIVE" || last.Held)
 		})
+		if a.over() {
+			return errors.New("it ended")
+		}
 		if err != nil {
 			return fmt.Errorf("it is %+v: %w", last, err)
 		}
@@ -257,4 +287,41 @@ priority        = %d
 advert_interval = "%s"
 addresses       = ["%s/24"]
 %s`, priority, interval, vip4, more)
+}
+
+// eventually waits for a condition; when it does not come, the test ends with
+// what the agent says about itself.
+func (a *agent) eventually(within time.Duration, what string, cond func() bool) {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), within)
+	defer cancel()
+	if err := testenv.Until(ctx, cond); err != nil {
+		_, out, errs := a.run("status")
+		a.t.Fatalf("%s: %s: not within %v\n%s%s\n%s", a.host.Name, what, within, out, errs, a.proc.Output())
+	}
+}
+
+// event is the part of vipd.event/v1 that the labs look at.
+type event struct {
+	Time   time.Time `json:"time"`
+	Type   string    `json:"type"`
+	Name   string    `json:"name"`
+	From   string    `json:"from"`
+	To     string    `json:"to"`
+	Reason string    `json:"reason"`
+	Text   string    `json:"text"`
+}
+
+// events lists what the agent has recorded of some types.
+func (a *agent) events(types ...string) (list []event) {
+	a.t.Helper()
+	out := a.must("events", "--json", "--type", strings.Join(types, ","))
+	for dec := json.NewDecoder(strings.NewReader(out)); dec.More(); {
+		var e event
+		if err := dec.Decode(&e); err != nil {
+			a.t.Fatalf("read events: %v\n%s", err, out)
+		}
+		list = append(list, e)
+	}
+	return list
 }
