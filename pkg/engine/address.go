@@ -27,8 +27,9 @@ type kernel struct {
 	seq          uint64
 	applied      bool // the kernel confirmed seq
 	appliedAt    time.Time
-	seen         bool // a snapshot of the link has shown them since
-	failures     int  // in a row
+	seen         bool      // a snapshot of the link has shown them since
+	lookAt       time.Time // not seen yet: when a snapshot without them is no longer an old one
+	failures     int       // in a row
 	lastErr      string
 	retryAt      time.Time
 	blockedUntil time.Time // gave up: not eligible until then
@@ -39,7 +40,7 @@ type kernel struct {
 // setAddresses wants the addresses of v there, or gone. The owner's addresses
 // are the host's own: they are left alone.
 func (e *Engine) setAddresses(now time.Time, v *vip, present bool) {
-	v.want, v.applied, v.seen, v.retryAt = present, false, false, time.Time{}
+	v.want, v.applied, v.seen, v.retryAt, v.lookAt = present, false, false, time.Time{}, time.Time{}
 	v.bursts, v.refreshAt = nil, time.Time{} // announced again when it is applied
 	e.applySeq++
 	v.seq = e.applySeq
@@ -123,14 +124,24 @@ func (e *Engine) reconcile(now time.Time, v *vip) {
 	e.schedule(v)
 }
 
-// reconcileHeld puts addresses back that somebody else removed.
+// reconcileHeld puts addresses back that somebody else removed, and behind the
+// interface's own when these have changed places.
 func (e *Engine) reconcileHeld(now time.Time, v *vip, l *link) {
-	lost := slices.ContainsFunc(v.cfg.Addresses, func(p netip.Prefix) bool { return !l.has(p) })
-	if !lost {
-		v.seen = true
-		return
+	var lost []netip.Prefix
+	for _, p := range v.cfg.Addresses {
+		if !l.has(p) {
+			lost = append(lost, p)
+		}
 	}
-	if !v.seen {
+	first := e.first(v, l)
+	switch {
+	case len(lost) == 0 && !first.IsValid():
+		v.seen, v.lookAt = true, time.Time{}
+		return
+	case !v.seen && now.Sub(v.appliedAt) < settleTime:
+		// Whoever removes them before they were ever seen leaves a picture that
+		// does not change any more.
+		v.lookAt = v.appliedAt.Add(settleTime)
 		return
 	}
 	if now.Sub(v.restoredAt) > restoreCalm {
@@ -144,11 +155,32 @@ func (e *Engine) reconcileHeld(now time.Time, v *vip, l *link) {
 		}
 	}
 	v.restores++
-	v.restored++
 	v.restoredAt = now
-	e.report(now, Record{Type: RecordLost, Name: v.name, From: "present", To: "absent", Severity: Warning,
-		Text: fmt.Sprintf("%s: somebody removed %s from %s; put back", v.name, prefixes(v.cfg.Addresses), l.Name)})
+	if len(lost) > 0 {
+		v.restored++
+		e.report(now, Record{Type: RecordLost, Name: v.name, From: "present", To: "absent", Severity: Warning,
+			Text: fmt.Sprintf("%s: somebody removed %s from %s; put back", v.name, prefixes(lost), l.Name)})
+	} else {
+		e.report(now, Record{Type: RecordAddress, Name: v.name, To: "moved", Cause: v.record,
+			Text: fmt.Sprintf("%s: %s came before the own addresses of %s and is put behind them", v.name, first, l.Name)})
+	}
 	e.setAddresses(now, v, true)
+}
+
+// first returns an IPv4 address of v that the kernel lists before the link's own
+// ones of its network, and so takes as the source of outgoing traffic: somebody
+// removed and added those. Invalid when there is none.
+func (e *Engine) first(v *vip, l *link) netip.Prefix {
+	for i, p := range l.Addresses {
+		if !p.Addr().Is4() || !slices.Contains(v.cfg.Addresses, p) {
+			continue
+		}
+		own := func(o netip.Prefix) bool { return !e.managed[o.Addr()] && o.Overlaps(p) }
+		if slices.ContainsFunc(l.Addresses[i:], own) && !slices.ContainsFunc(l.Addresses[:i], own) {
+			return p
+		}
+	}
+	return netip.Prefix{}
 }
 
 // containsAny reports whether one of the wanted addresses is among those of a

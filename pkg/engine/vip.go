@@ -69,7 +69,7 @@ func (v *vip) owner() bool { return v.cfg.Priority == vrrp.PriorityOwner }
 
 // next returns the earliest deadline of the VIP.
 func (v *vip) next() time.Time {
-	next := earliest(v.router.Next(), v.retryAt, v.burstDue(), v.refreshAt, v.copyAt, v.blockedUntil)
+	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.burstDue(), v.refreshAt, v.copyAt, v.blockedUntil)
 	if v.drained != nil {
 		next = earliest(next, v.drained.Until)
 	}
@@ -92,6 +92,10 @@ func (e *Engine) wake(now time.Time, v *vip) {
 	}
 	if !v.retryAt.IsZero() && !now.Before(v.retryAt) {
 		v.retryAt = time.Time{}
+		e.reconcile(now, v)
+	}
+	if !v.lookAt.IsZero() && !now.Before(v.lookAt) {
+		v.lookAt = time.Time{}
 		e.reconcile(now, v)
 	}
 	e.announceDue(now, v)

@@ -254,7 +254,7 @@ func (h *Host) apply(life uint64, a engine.SetAddresses) {
 	if h.life != life || !h.powered || h.newest[a.VIP] != a.Seq {
 		return // the newest wish replaces older ones
 	}
-	_, had := h.kernel[a.VIP]
+	had := h.kernel[a.VIP]
 	switch {
 	case h.refuses != "":
 	case a.Present:
@@ -264,7 +264,7 @@ func (h *Host) apply(life uint64, a engine.SetAddresses) {
 		delete(h.kernel, a.VIP)
 		h.stolen[a.VIP] = false
 	}
-	if h.refuses == "" && had != a.Present {
+	if now := h.kernel[a.VIP]; (now == nil) != (had == nil) || now != nil && !slices.Equal(now.addresses, had.addresses) {
 		h.sight(a.Interface)
 	}
 	h.step(engine.AddressesApplied{VIP: a.VIP, Seq: a.Seq, Err: h.refuses, Took: time.Millisecond})

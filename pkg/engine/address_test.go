@@ -1,0 +1,69 @@
+package engine_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// TestAddressComesBeforeTheOwnOne: the interface got another address of its own
+// in place of the first one, and the kernel lists the VIP before it.
+func TestAddressComesBeforeTheOwnOne(t *testing.T) {
+	t.Parallel()
+	var (
+		vip   = netip.MustParsePrefix("192.0.2.100/24")
+		other = netip.MustParsePrefix("192.0.2.101/32")
+		old   = netip.MustParsePrefix("192.0.2.2/24")
+		own   = netip.MustParsePrefix("192.0.2.22/24")
+		far   = netip.MustParsePrefix("198.51.100.2/24")
+	)
+	for name, tc := range map[string]struct {
+		after []netip.Prefix
+		again bool
+	}{
+		"own one first":           {[]netip.Prefix{old, vip, other}, false},
+		"another one behind":      {[]netip.Prefix{old, vip, other, own}, false},
+		"vip first":               {[]netip.Prefix{vip, other, own}, true},
+		"only one of them first":  {[]netip.Prefix{other, own, vip}, true},
+		"another network behind":  {[]netip.Prefix{old, vip, other, far}, false},
+		"another network first":   {[]netip.Prefix{far, vip, other, own}, true},
+		"the vips and no network": {[]netip.Prefix{far, vip, other}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := time.Unix(1000, 0)
+			e := engine.New(now)
+			link := engine.Link{Name: "eth0", Present: true, Up: true, MAC: "02:00:00:00:00:01", Addresses: []netip.Prefix{old}}
+			e.Step(now, engine.Configure{Config: engine.Config{Node: "lb1", VIPs: map[string]engine.VIP{"web": {
+				Interface: "eth0", VRID: 51, Version: 3, Priority: 150, Interval: 100 * time.Millisecond,
+				Addresses: []netip.Prefix{vip, other},
+			}}}})
+			e.Step(now, engine.LinkChanged{Link: link})
+			now = now.Add(342 * time.Millisecond) // Active_Down_Interval is 341.4 ms
+			set, ok := wanted(e.Step(now, engine.Wake{}))
+			if !ok {
+				t.Fatal("did not become Active")
+			}
+			e.Step(now, engine.AddressesApplied{VIP: "web", Seq: set.Seq})
+			link.Addresses = []netip.Prefix{old, vip, other}
+			e.Step(now, engine.LinkChanged{Link: link})
+			link.Addresses = tc.after
+			set, ok = wanted(e.Step(now, engine.LinkChanged{Link: link}))
+			if ok != tc.again || ok && !set.Present {
+				t.Errorf("wants the addresses again: %t %+v, want %t", ok, set, tc.again)
+			}
+		})
+	}
+}
+
+// wanted returns the SetAddresses among some actions.
+func wanted(actions []engine.Action) (set engine.SetAddresses, ok bool) {
+	for _, a := range actions {
+		if s, is := a.(engine.SetAddresses); is {
+			return s, true
+		}
+	}
+	return set, false
+}
