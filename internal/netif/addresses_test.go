@@ -148,6 +148,31 @@ func TestAddressesErrors(t *testing.T) {
 	same(t, "what was possible", []string{"10.12.0.9/24"}, on(t, "add2"))
 }
 
+// A renamed link keeps its addresses: they go all the same, and come back with
+// the name.
+func TestAddressesOfARenamedLink(t *testing.T) {
+	pair(t, "ren0", []string{"10.18.0.1/24"}, nil)
+	a := newApplier(t)
+	w := Wanted{Link: "ren0", Addresses: prefixes("10.18.0.9/24", "fd18::9/64"), Present: true}
+	a.must(w)
+	check(t, netlink.LinkSetName(named(t, "ren0"), "ren1"))
+	t.Cleanup(func() { check(t, netlink.LinkSetName(named(t, "ren1"), "ren0")) }) // pair deletes it
+	w.Present = false
+	a.must(w)
+	same(t, "after the release", []string{"10.18.0.1/24"}, on(t, "ren1"))
+
+	// Another link that takes the name over is another place.
+	w.Link, w.Present = "ren1", true
+	a.must(w)
+	check(t, netlink.LinkSetName(named(t, "ren1"), "ren2"))
+	check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "ren1"}, PeerName: "ren1p"}))
+	a.must(w)
+	same(t, "left on the old link", []string{"10.18.0.1/24"}, on(t, "ren2"))
+	same(t, "on the new link", []string{"10.18.0.9/24", "fd18::9/64"}, on(t, "ren1"))
+	check(t, netlink.LinkDel(named(t, "ren1")))
+	check(t, netlink.LinkSetName(named(t, "ren2"), "ren1"))
+}
+
 // The newest wins, an owner's waiting older one is not carried out, and nothing
 // waits for Run.
 func TestAddressesNewestWins(t *testing.T) {

@@ -113,9 +113,14 @@ func (r *round) locate(t *task) {
 // removals are the requests for what the owner of t had or shall not have.
 func (r *round) removals(old, t *task) []op {
 	var leave []place
+	var ops []op
 	if old != nil {
 		for _, p := range old.Addresses {
 			leave = append(leave, place{old.device, p})
+		}
+		ops = r.strays(old, t)
+		if !t.Present {
+			t.target = old.target // still to be found there, should this fail
 		}
 	}
 	if !t.Present {
@@ -123,7 +128,6 @@ func (r *round) removals(old, t *task) []op {
 			leave = append(leave, place{t.device, p})
 		}
 	}
-	var ops []op
 	for i, l := range leave {
 		if r.wanted[l] || slices.Contains(leave[:i], l) {
 			continue
@@ -137,6 +141,19 @@ func (r *round) removals(old, t *task) []op {
 			continue
 		}
 		ops = append(ops, removal(t, d, l.prefix))
+	}
+	return ops
+}
+
+// strays are the requests for what is on a device that was renamed: its
+// addresses stayed on it, and it is known by its index only.
+func (r *round) strays(old, t *task) (ops []op) {
+	d, err := r.find(old.device)
+	if old.target.index == 0 || err == nil && d.index == old.target.index {
+		return nil
+	}
+	for _, p := range old.Addresses {
+		ops = append(ops, removal(t, old.target, p)) // fine if it was deleted
 	}
 	return ops
 }
