@@ -56,6 +56,9 @@ type Announcer struct {
 	buckets map[string]*bucket
 }
 
+// linkChanged is the cause that says that the device is not what it was.
+const linkChanged = "link"
+
 // gatewayRound is the round of a burst in which the gateways are told. Round 0
 // carries the first frame of each address, and rounds 2 and more the repeats.
 const gatewayRound = 1
@@ -192,6 +195,9 @@ func (n *Announcer) bucket(link string) *bucket {
 
 // step sends frames of one round of b, all of them if the rate allows it.
 func (n *Announcer) step(b *burst, now time.Time) {
+	if b.Cause == linkChanged && b.round == 0 && b.next == 0 {
+		clear(n.outlets) // what is known of the device is what has changed
+	}
 	o, err := n.outlet(b.Announcement, now)
 	if err != nil {
 		n.giveUp(b, err)
