@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/vipd/vipd/testenv"
+)
+
+// handover is a planned move of the address to lb2 and back.
+type handover struct {
+	title, text string
+	away, back  func(context.Context, *pair) error
+}
+
+var handovers = []handover{
+	{"SIGTERM", "The Active daemon is asked to end, and is started again.",
+		func(ctx context.Context, p *pair) error { return p.agents[0].stop(ctx) },
+		func(_ context.Context, p *pair) error { return p.start(0) }},
+	{"Priority change by reload", "The Active's priority falls from 150 to 50 by a reload, and rises again by another. FRR: not tried.",
+		func(_ context.Context, p *pair) error { return p.reprioritise(50) },
+		func(_ context.Context, p *pair) error { return p.reprioritise(150) }},
+	{"Drain", "`vipd drain` on the Active, then `vipd undrain`. The others have no such command.",
+		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "drain", "v1") },
+		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "undrain", "v1") }},
+	{"Failover", "`vipd failover` on the Active, then `vipd undrain`, which lets it preempt again. The others have no such command.",
+		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "failover", "v1") },
+		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "undrain", "v1") }},
+}
+
+// measureHandover moves the address on purpose, at adverts every 100 ms.
+func measureHandover(ctx context.Context, b *bench) error {
+	for _, h := range handovers {
+		t := b.table(h.title+", adverts every 100 ms", h.text+" The Backup's skew time is 61 ms.")
+		if err := b.turns(ctx, t, spec{interval: 100 * time.Millisecond, vips: 1}, h.once); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pair) reprioritise(priority int) error {
+	s := p.of(0)
+	s.priority = priority
+	return p.agents[0].reload(s)
+}
+
+func (h handover) once(ctx context.Context, p *pair, part float64, t *table) error {
+	probes, err := p.probe()
+	if err != nil {
+		return err
+	}
+	defer probes.Stop()
+	if _, err := answered(ctx, probes, "lb1"); err != nil {
+		return err
+	}
+	if err := p.phase(ctx, part); err != nil {
+		return err
+	}
+	away := time.Now()
+	if err := h.away(ctx, p); err != nil {
+		return err
+	}
+	if err := p.takenOver(ctx, probes, away); err != nil {
+		return err
+	}
+	back := time.Now()
+	if err := h.back(ctx, p); err != nil {
+		return err
+	}
+	if err := p.givenBack(ctx, probes, back); err != nil {
+		return err
+	}
+	return h.note(probes.Stop(), p.daemon.name, away, back, t)
+}
+
+func (h handover) note(r *testenv.Report, name string, away, back time.Time, t *table) error {
+	over, err := moved(r, "lb2", away, back)
+	if err != nil {
+		return err
+	}
+	again, err := moved(r, "lb1", back, time.Time{})
+	if err != nil {
+		return err
+	}
+	t.add("lost probes", "", name, float64(over.lost))
+	t.add("longest gap", "ms", name, ms(over.gap))
+	t.add("until the other answers", "ms", name, ms(over.outage))
+	t.add("fail-back: lost probes", "", name, float64(again.lost))
+	t.add("fail-back: longest gap", "ms", name, ms(again.gap))
+	t.add("fail-back: until it answers", "ms", name, ms(again.outage))
+	return nil
+}

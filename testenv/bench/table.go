@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// columns are the daemons in the order of the tables.
+var columns = []string{"vipd", "keepalived", "frr"}
+
+// table is one measurement: a row for each figure, a column for each daemon.
+type table struct {
+	title, text string
+	rows        []*row
+	failures    map[string][]string
+}
+
+// row is one figure.
+type row struct {
+	label, unit string
+	samples     map[string][]float64 // by daemon
+}
+
+func newTable(title, text string) *table {
+	return &table{title: title, text: text, failures: map[string][]string{}}
+}
+
+// add adds a sample.
+func (t *table) add(label, unit, daemon string, value float64) {
+	i := slices.IndexFunc(t.rows, func(r *row) bool { return r.label == label })
+	if i < 0 {
+		i = len(t.rows)
+		t.rows = append(t.rows, &row{label: label, unit: unit, samples: map[string][]float64{}})
+	}
+	t.rows[i].samples[daemon] = append(t.rows[i].samples[daemon], value)
+}
+
+// failed notes a run that gave no figures.
+func (t *table) failed(daemon string, err error) {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	t.failures[daemon] = append(t.failures[daemon], text)
+}
+
+// markdown writes the table.
+func (t *table) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## %s\n\n%s\n\n", t.title, t.text)
+	b.WriteString("| | " + strings.Join(columns, " | ") + " | vipd ÷ keepalived |\n|---|---|---|---|---|\n")
+	for _, r := range t.rows {
+		label := r.label
+		if r.unit != "" {
+			label += ", " + r.unit
+		}
+		fmt.Fprintf(&b, "| %s |", label)
+		for _, c := range columns {
+			fmt.Fprintf(&b, " %s |", cell(r.samples[c]))
+		}
+		fmt.Fprintf(&b, " %s |\n", ratio(r.samples["vipd"], r.samples["keepalived"]))
+	}
+	for _, c := range columns {
+		if list := t.failures[c]; len(list) > 0 {
+			fmt.Fprintf(&b, "\nRuns of %s that gave no figures: %d (%s).\n", c, len(list), list[0])
+		}
+	}
+	return b.String() + "\n"
+}
+
+// cell prints minimum, median, maximum and number of samples.
+func cell(samples []float64) string {
+	if len(samples) == 0 {
+		return "–"
+	}
+	lo, hi := slices.Min(samples), slices.Max(samples)
+	if lo == hi {
+		return fmt.Sprintf("**%s** (n %d)", figure(lo), len(samples))
+	}
+	return fmt.Sprintf("%s / **%s** / %s (n %d)", figure(lo), figure(median(samples)), figure(hi), len(samples))
+}
+
+// ratio compares the medians.
+func ratio(ours, theirs []float64) string {
+	if len(ours) == 0 || len(theirs) == 0 {
+		return "–"
+	}
+	a, b := median(ours), median(theirs)
+	switch {
+	case a == b:
+		return "1"
+	case b == 0:
+		return "–"
+	}
+	return figure(a / b)
+}
+
+// figure prints three significant digits without an exponent.
+func figure(v float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	case v >= 1:
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%.3f", v)
+}
+
+// median is the middle one, or the mean of the two in the middle.
+func median(samples []float64) float64 {
+	s := slices.Sorted(slices.Values(samples))
+	n := len(s)
+	return (s[(n-1)/2] + s[n/2]) / 2
+}
