@@ -44,13 +44,7 @@ func (e *Engine) linkChanged(now time.Time, snapshot Link) {
 		if v.cfg.Interface != l.Name {
 			continue
 		}
-		switch {
-		case old == nil || !v.want || !v.applied || !l.up():
-		case old.primary(true, e.managed) != l.primary(true, e.managed), old.primary(false, e.managed) != l.primary(false, e.managed):
-			// The kernel picks sources by the order of addresses: ours have to stand
-			// behind the host's own ones again.
-			e.setAddresses(now, v, true)
-		case old.MAC != l.MAC && !v.cfg.VMAC:
+		if old != nil && old.MAC != l.MAC && v.want && v.applied && !v.cfg.VMAC {
 			v.planBursts(now, "link")
 			e.announceDue(now, v)
 		}
