@@ -80,6 +80,8 @@ func (a *Addresses) apply(tasks []*task) {
 	for _, t := range tasks {
 		if t.Present && r.prepare(t) {
 			ready = append(ready, t)
+		} else if !t.Present && !t.forget {
+			r.standBy(t)
 		}
 	}
 	r.carryOut(r.additions(ready))
@@ -163,15 +165,35 @@ func removal(t *task, d device, p netip.Prefix) op {
 		what: fmt.Sprintf("remove %s from %s", p, d.name), fine: []error{unix.EADDRNOTAVAIL, unix.ENODEV}}
 }
 
+// standBy does for an owner that holds nothing what would cost time when it
+// takes over.
+func (r *round) standBy(t *task) {
+	d, err := r.find(t.Link)
+	if err != nil || t.VMAC {
+		return // looked at again when the addresses come
+	}
+	if err := r.require(t, d); err != nil {
+		r.log.Warn("link not prepared", "owner", t.Owner, "error", err)
+	}
+}
+
+// require sets what a link with IPv4 addresses of t needs: without it, removing
+// the first address of a network removes the others.
+func (r *round) require(t *task, d device) error {
+	if !slices.ContainsFunc(t.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) {
+		return nil
+	}
+	return r.sysctls.require(r.conn, d, promoteSecondaries, 1)
+}
+
 // prepare makes the device of t ready for addresses, and reports whether it is.
 func (r *round) prepare(t *task) bool {
 	d, err := r.find(t.Link)
 	if err == nil && t.VMAC {
 		d, err = r.vmac(d, t.Wanted)
-	} else if err == nil && slices.ContainsFunc(t.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) {
-		// Without it, removing the first address of a network removes the others.
-		err = r.sysctls.require(r.conn, d, promoteSecondaries, 1)
-	} else if err != nil {
+	} else if err == nil {
+		err = r.require(t, d)
+	} else {
 		err = fmt.Errorf("find interface %s: %w", t.Link, err)
 	}
 	t.target = d
