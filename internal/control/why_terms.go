@@ -104,6 +104,9 @@ func unblock(s engine.Status, v engine.VIPStatus, b engine.Blocker) string {
 	case engine.BlockedKernel:
 		return fmt.Sprintf("the kernel takes the addresses; this host tries again in %s", Age(b.Ends.Sub(s.Now)))
 	case engine.BlockedStartup:
+		if _, ok := checkByName(s, b.Name); ok && b.Ends.IsZero() {
+			return comesBack(s, "check", b.Name) + "; see: vipd why " + b.Name
+		}
 		if b.Ends.IsZero() {
 			return fmt.Sprintf("interface %s is looked at, which takes moments", b.Name)
 		}

@@ -79,6 +79,9 @@ func (d *drains) save(s engine.Status) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
+		return err
+	}
 	next := d.path + ".new"
 	if err := os.WriteFile(next, append(text, '\n'), 0o600); err != nil {
 		return err

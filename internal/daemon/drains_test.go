@@ -33,7 +33,7 @@ func TestDrainsKept(t *testing.T) {
 }
 
 // TestDrainsSpoiled: a file that makes no sense is an error that names it, and a
-// directory that is not writable one too.
+// directory that cannot be written to one too.
 func TestDrainsSpoiled(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"garbage": "\x00\x01", "another schema": `{"schema":"vipd.drains/v9"}`, "empty": ""} {
@@ -48,7 +48,11 @@ func TestDrainsSpoiled(t *testing.T) {
 			}
 		})
 	}
-	if err := newDrains(filepath.Join(t.TempDir(), "missing")).save(engine.Status{}); err == nil {
-		t.Error("saved into a directory that is not there")
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := newDrains(file).save(engine.Status{}); err == nil {
+		t.Error("saved into something that is no directory")
 	}
 }

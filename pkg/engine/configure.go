@@ -22,7 +22,7 @@ func (e *Engine) configure(now time.Time, cfg Config) {
 	}
 	e.cfg = cfg
 	cause := e.report(now, Record{Type: kind, Text: text, Severity: Notice})
-	e.configureChecks(now, cfg.Checks)
+	e.configureChecks(now, cfg.Checks, kind == RecordReload)
 	for _, v := range e.vips {
 		next, ok := cfg.VIPs[v.name]
 		v.removed, v.replace = !ok, nil
@@ -139,15 +139,17 @@ func (e *Engine) index() {
 	}
 }
 
-// configureChecks keeps the checks that did not change.
-func (e *Engine) configureChecks(now time.Time, configs map[string]check.Config) {
+// configureChecks keeps the checks that did not change. One that a reload adds
+// counts as passing until it fails: a reload never takes a service down by
+// itself.
+func (e *Engine) configureChecks(now time.Time, configs map[string]check.Config, reload bool) {
 	old := e.checks
 	e.checks = nil
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		cfg := configs[name]
 		i := slices.IndexFunc(old, func(c *checkRun) bool { return c.name == name })
 		if i < 0 {
-			e.addCheck(now, name, cfg)
+			e.addCheck(now, name, cfg, reload)
 			continue
 		}
 		c := old[i]
@@ -164,8 +166,10 @@ func (e *Engine) configureChecks(now time.Time, configs map[string]check.Config)
 	}
 }
 
-func (e *Engine) addCheck(now time.Time, name string, cfg check.Config) {
-	c := &checkRun{name: name, cfg: cfg, state: check.New(cfg, e.started, now)}
+func (e *Engine) addCheck(now time.Time, name string, cfg check.Config, passing bool) {
+	first := cfg
+	first.InitOK = first.InitOK || passing
+	c := &checkRun{name: name, cfg: cfg, state: check.New(first, e.started, now)}
 	c.timer = timer{pos: -1, fire: func(now time.Time) { e.wakeCheck(now, c) }}
 	e.timers.set(&c.timer, c.state.Due())
 	e.checks = append(e.checks, c)

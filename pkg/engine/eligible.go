@@ -66,7 +66,11 @@ func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
 	list = append(list, e.linkBlockers(v)...)
 	for _, c := range e.checks {
 		if w, ok := v.cfg.Track[c.name]; ok && w.Fault && !c.state.Healthy() {
-			list = append(list, Blocker{Kind: BlockedCheck, Name: c.name, Text: fmt.Sprintf("check %s %s", c.name, c.words())})
+			b := Blocker{Kind: BlockedCheck, Name: c.name, Text: fmt.Sprintf("check %s %s", c.name, c.words())}
+			if !c.state.Known() {
+				b.Kind = BlockedStartup
+			}
+			list = append(list, b)
 		}
 	}
 	if v.failures >= giveUpAfter && now.Before(v.blockedUntil) {

@@ -222,7 +222,7 @@ func (s *scenario) vip(i int, link, priority string, keys map[string]string, che
 		case "track":
 			name, weight, _ := strings.Cut(value, ":")
 			v.Track[name] = s.weight(weight)
-			checks[name] = check.Config{Spec: check.File{Path: "/"}, Interval: 50 * time.Millisecond, Timeout: 50 * time.Millisecond, Rise: 2, Fall: 2}
+			checks[name] = someCheck
 		case "track_link":
 			name, weight, _ := strings.Cut(value, ":")
 			v.TrackLinks[name] = s.weight(weight)
@@ -231,6 +231,9 @@ func (s *scenario) vip(i int, link, priority string, keys map[string]string, che
 	}
 	return v
 }
+
+// someCheck is every check of the scenarios.
+var someCheck = check.Config{Spec: check.File{Path: "/"}, Interval: 50 * time.Millisecond, Timeout: 50 * time.Millisecond, Rise: 2, Fall: 2}
 
 // change sets keys of a VIP.
 func (s *scenario) change(v *engine.VIP, settings []string) {
@@ -252,6 +255,9 @@ func (s *scenario) change(v *engine.VIP, settings []string) {
 			n, err := strconv.ParseUint(value, 10, 8)
 			s.must(err)
 			v.VRID = uint8(n)
+		case "track":
+			v.Track = maps.Clone(v.Track)
+			v.Track[value] = check.Weight{Fault: true}
 		case "address":
 			p, err := netip.ParsePrefix(value)
 			s.must(err)
@@ -273,6 +279,10 @@ func (s *scenario) reload(h *sim.Host, name string, settings []string) {
 	} else {
 		s.change(&v, settings)
 		cfg.VIPs[name] = v
+		cfg.Checks = maps.Clone(cfg.Checks)
+		for check := range v.Track {
+			cfg.Checks[check] = someCheck
+		}
 	}
 	h.Configure(cfg)
 }

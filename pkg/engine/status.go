@@ -98,7 +98,7 @@ const (
 	BlockedStop      BlockerKind = "stop"      // vipd ends
 	BlockedReload    BlockerKind = "reload"    // a reload takes the VIP away
 	BlockedDrain     BlockerKind = "drained"   // by an operator
-	BlockedStartup   BlockerKind = "startup"   // startup delay, or nothing is known of the interface yet
+	BlockedStartup   BlockerKind = "startup"   // startup delay, or nothing is known of the interface or check yet
 	BlockedInterface BlockerKind = "interface" // missing, down, or without an address to send from
 	BlockedCheck     BlockerKind = "check"     // a check fails
 	BlockedKernel    BlockerKind = "kernel"    // the kernel refuses the addresses
