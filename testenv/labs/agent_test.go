@@ -189,12 +189,8 @@ func (a *agent) must(args ...string) string {
 type status struct {
 	VIPs []vipStatus `json:"vips"`
 	Node struct {
-		Config struct {
-			Hash            string `json:"hash"`
-			LastReloadOK    bool   `json:"last_reload_ok"`
-			LastReloadError string `json:"last_reload_error"`
-		} `json:"config"`
-		Edge struct {
+		Config configStatus `json:"config"`
+		Edge   struct {
 			Dropped []struct {
 				Family string `json:"family"`
 				Reason string `json:"reason"`
@@ -204,10 +200,17 @@ type status struct {
 	} `json:"node"`
 }
 
+type configStatus struct {
+	Hash            string `json:"hash"`
+	LastReloadOK    bool   `json:"last_reload_ok"`
+	LastReloadError string `json:"last_reload_error"`
+}
+
 type vipStatus struct {
 	Name        string         `json:"name"`
 	State       string         `json:"state"`
 	Held        bool           `json:"held"`
+	Since       time.Time      `json:"since"`
 	Why         string         `json:"why"`
 	Restored    int            `json:"addresses_restored"`
 	Transitions map[string]int `json:"transitions"`
@@ -236,6 +239,16 @@ func (a *agent) vip(name string) vipStatus {
 		}
 	}
 	return vipStatus{}
+}
+
+// configured returns what the agent says about its configuration.
+func (a *agent) configured() configStatus {
+	a.t.Helper()
+	s, err := a.status()
+	if err != nil {
+		a.t.Fatalf("%v\n%s", err, a.proc.Output())
+	}
+	return s.Node.Config
 }
 
 // transitions counts the changes of state since the start.
