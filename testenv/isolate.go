@@ -7,25 +7,32 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"strconv"
-	"sync"
+	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// isolated names the environment variable by which Isolate tells the process
-// that it starts so: it holds the process id of the parent, since programs that
-// run in a lab inherit the variable and may isolate themselves again.
+// isolated marks, in the environment, a process that Isolate has started. Its
+// value is the mount namespace that the process has left, so that a mark which
+// came into the environment in another way is not believed.
 const isolated = "VIPD_TESTENV_ISOLATED"
 
-// Isolated reports whether [Isolate] has started this process, so that its
-// namespaces are its own.
-func Isolated() bool { return isIsolated() }
+// Isolated reports whether the process runs in namespaces that [Isolate] made.
+func Isolated() bool {
+	left, now := os.Getenv(isolated), mountNS()
+	return strings.HasPrefix(left, "mnt:[") && now != "" && left != now
+}
 
-// isIsolated looks once: the parent may end before this process does.
-var isIsolated = sync.OnceValue(func() bool { return os.Getenv(isolated) == strconv.Itoa(os.Getppid()) })
+// mountNS names the mount namespace of the process, as in "mnt:[4026531841]".
+func mountNS() string {
+	name, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return "" // without /proc nothing here works, and no process is isolated
+	}
+	return name
+}
 
 // Isolate makes sure that the calling process runs in network and mount
 // namespaces of its own, in which it is root. In the process that the user
@@ -72,7 +79,7 @@ func Isolate() (done bool, code int, err error) {
 func again(asUser bool) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), isolated+"="+strconv.Itoa(os.Getpid()))
+	cmd.Env = append(os.Environ(), isolated+"="+mountNS())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
