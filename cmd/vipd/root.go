@@ -61,6 +61,7 @@ func (a *app) root() *cobra.Command {
 		a.failoverCommand(),
 		a.reloadCommand(),
 		a.initCommand(),
+		a.demoCommand(),
 		a.completionCommand(),
 		a.versionCommand(),
 	)

@@ -20,6 +20,7 @@ Usage:
     vipd undrain [NAME...]             put them back
     vipd failover NAME                 give a vip that is ACTIVE here to a peer
 
+    vipd demo                          watch failovers, timed, in a lab of its own
     vipd init vip                      print a commented starting file
     vipd completion bash | zsh | fish  print a completion script
     vipd version                       print the version of this program

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vipd/vipd/internal/demo"
+	"github.com/vipd/vipd/testenv"
+)
+
+// readTime is the time between two acts of the demo, for a reader.
+const readTime = time.Second
+
+// demoCommand is vipd demo.
+func (a *app) demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "play failovers in a lab inside this process, and time them",
+		Args:  none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			done, code, err := testenv.Isolate()
+			switch {
+			case err != nil:
+				return err
+			case !done:
+				return a.demo(cmd.Context())
+			case code > 128:
+				return fmt.Errorf("play the demo: it was ended by signal %d", code-128)
+			case code != 0:
+				return errNo // it has told why
+			default:
+				return nil
+			}
+		},
+	}
+}
+
+// demo plays the demo, in namespaces of its own.
+func (a *app) demo(ctx context.Context) error {
+	if err := testenv.PrivateTemp(); err != nil {
+		return err
+	}
+	ctx, cancel := a.within(ctx, longTime)
+	defer cancel()
+	opts := demo.Options{
+		Program: "/proc/self/exe", Out: a.out, NoColor: a.noColor,
+		Title: func(text string) string { return a.paint(bold, text) },
+	}
+	switch {
+	case a.json || a.quiet:
+		opts.Out = io.Discard
+	case a.width > 0:
+		opts.Pace = readTime
+	}
+	doc := demo.Run(ctx, opts)
+	if a.json {
+		if err := a.encodeJSON(doc); err != nil {
+			return err
+		}
+	} else {
+		a.printDemo(doc)
+	}
+	for _, host := range []string{"lb1", "lb2"} {
+		if log := doc.Logs[host]; log != "" && !a.json {
+			a.talk("log of " + host + ":\n" + strings.TrimRight(log, "\n"))
+		}
+	}
+	if !doc.OK {
+		return errors.New(doc.Problem)
+	}
+	return nil
+}
+
+// printDemo prints what was measured, and what plain VRRP cannot do.
+func (a *app) printDemo(doc *demo.Document) {
+	if len(doc.Acts) > 0 {
+		a.say("")
+		a.printTable(demoTable(doc), true)
+	}
+	if !doc.OK {
+		return
+	}
+	a.say("\n%d probes in %s, %d lost. LIMIT is what the protocol itself waits; a busy", doc.Sent, doc.Took.Round(100*time.Millisecond), doc.Lost)
+	a.say("machine may add %s. Nothing was left behind: no process, file or network.", inMilliseconds(doc.Allowance))
+	a.say("\nNot shown: where plain VRRP ends up with two holders of one address.")
+	for _, n := range doc.NotPrevented {
+		a.say("  - %s", n)
+	}
+	a.say("Leases, fencing and votes are for that. They are not in this version.")
+}
+
+// demoTable is one row per act.
+func demoTable(doc *demo.Document) *table {
+	tab := newTable("ACT", "ANSWERS", "OUTAGE", "LOST", "LIMIT", "", "RESULT")
+	for _, r := range doc.Acts {
+		row := cells(r.Name, r.From+" -> "+r.To, inMilliseconds(r.Outage), fmt.Sprint(r.Lost), inMilliseconds(r.Limit), r.Expected, "ok")
+		if r.From == r.To {
+			row[1].text = r.To
+		}
+		row[6].style = green
+		if !r.OK {
+			row[6] = cell{text: "FAILED", style: red}
+		}
+		tab.add(row...)
+	}
+	return tab
+}
+
+// inMilliseconds writes a duration as the demo measures it.
+func inMilliseconds(d time.Duration) string {
+	if d == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+}
