@@ -27,6 +27,7 @@ func (b *builder) rules(c *Config) {
 		b.electionRules(s, v)
 		b.addressRules(s, v)
 		b.unicastRules(s, v)
+		b.virtualMACRules(s, v)
 		b.trackRules(s, v, c.Engine.Checks)
 		b.preemptRules(s, v, c.Engine.Checks)
 		b.garpRules(s, v)
@@ -128,9 +129,6 @@ func (b *builder) unicastRules(s section, v engine.VIP) {
 	if peers.parsed != nil && len(v.UnicastPeers) == 0 {
 		b.wrong(peers, "the list is empty", "leave the key out for multicast")
 	}
-	if v.VMAC {
-		b.atValue(s.find("vmac"), Error, fmt.Sprintf("%s: vmac and unicast_peers exclude each other", s.node), "")
-	}
 	seen := map[netip.Addr]bool{}
 	for _, n := range peers.list {
 		a, ok := n.parsed.(netip.Addr)
@@ -148,6 +146,21 @@ func (b *builder) unicastRules(s section, v engine.VIP) {
 	}
 	if source != nil && v.UnicastSource.IsValid() {
 		b.unicastAddress(s, source, v.UnicastSource, v)
+	}
+}
+
+// virtualMACRules checks that the virtual MAC can move: with the adverts, to a
+// multicast group, and with the addresses, which an owner keeps on its interface.
+func (b *builder) virtualMACRules(s section, v engine.VIP) {
+	if !v.VMAC {
+		return
+	}
+	if s.find("unicast_peers") != nil {
+		b.atValue(s.find("vmac"), Error, fmt.Sprintf("%s: vmac and unicast_peers exclude each other", s.node), "")
+	}
+	if v.Priority == vrrp.PriorityOwner {
+		b.atValue(s.find("vmac"), Error, fmt.Sprintf("%s: vmac and priority 255 exclude each other", s.node),
+			"the owner's addresses stay on its interface; use a priority below 255")
 	}
 }
 
