@@ -171,7 +171,7 @@ func (s *scenario) run(f []string) {
 
 // nodes adds hosts (name=priority) with one VIP "web" on eth0, or those of
 // vips=web@eth0,inside@eth1, and these keys: interval, preempt, preempt_delay,
-// startup_delay, group, track=check:weight, track_link=eth1:weight.
+// vmac, startup_delay, group, track=check:weight, track_link=eth1:weight.
 func (s *scenario) nodes(args []string) {
 	s.t.Helper()
 	var hosts [][2]string
@@ -217,7 +217,7 @@ func (s *scenario) vip(i int, link, priority string, keys map[string]string, che
 	s.change(&v, []string{"priority=" + priority})
 	for k, value := range keys {
 		switch k {
-		case "interval", "preempt", "preempt_delay":
+		case "interval", "preempt", "preempt_delay", "vmac":
 			s.change(&v, []string{k + "=" + value})
 		case "track":
 			name, weight, _ := strings.Cut(value, ":")
@@ -251,6 +251,8 @@ func (s *scenario) change(v *engine.VIP, settings []string) {
 			v.Preempt = value != "off"
 		case "preempt_delay":
 			v.PreemptDelay = s.duration(value)
+		case "vmac":
+			v.VMAC = value == "on"
 		case "vrid":
 			n, err := strconv.ParseUint(value, 10, 8)
 			s.must(err)

@@ -78,10 +78,8 @@ func (v *vip) next() time.Time {
 
 // wake acts on whatever is due.
 func (e *Engine) wake(now time.Time, v *vip) {
-	if e.byName[v.name] != v {
-		return // it departed while other timers fired
-	}
-	v.quiet = false // an advert that is due is not held back
+	// An advert that is due is not held back, except for a device that is not there.
+	v.quiet = v.quiet && v.cfg.VMAC && v.failures == 0
 	e.follow(now, v, v.router.Wake(now), 0)
 	if !v.copyAt.IsZero() && !now.Before(v.copyAt) {
 		e.sendRelease(now, v)
@@ -156,10 +154,11 @@ func allOf(vips []*vip, ok func(*vip) bool) bool {
 // them.
 //
 // Who preempts a live Active keeps quiet until then: the other one holds the
-// addresses until it hears us, so no packet falls between the two.
+// addresses until it hears us, so no packet falls between the two. So does who
+// advertises from a virtual MAC: its device comes with the addresses.
 func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause uint64) {
 	v.copies, v.copyAt = 0, time.Time{}
-	v.quiet = reason == vrrp.ReasonPreempted
+	v.quiet = reason == vrrp.ReasonPreempted || v.cfg.VMAC && !v.owner()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
 	e.setAddresses(now, v, true)
 	e.endMove(now, v, true)
@@ -237,12 +236,15 @@ func (e *Engine) sendRelease(now time.Time, v *vip) {
 	}
 }
 
-// advertise sends one advert with the given priority.
+// advertise sends one advert with the given priority. A release never leaves
+// from the virtual MAC: its device may be down by then, and no switch shall
+// learn once more that the MAC is here.
 func (e *Engine) advertise(v *vip, priority uint8) {
 	set := v.router.Settings()
 	v.sent++
 	e.do(SendAdvert{
-		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC, Source: set.Address, Peers: v.cfg.UnicastPeers,
+		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC && priority != vrrp.PriorityRelease,
+		Source: set.Address, Peers: v.cfg.UnicastPeers,
 		Advert: vrrp.Advert{
 			Version: v.cfg.Version, VRID: v.cfg.VRID, Priority: priority, Interval: v.cfg.Interval, Addresses: v.list,
 		},

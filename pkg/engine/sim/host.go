@@ -246,7 +246,11 @@ func (h *Host) traceAdvert(a engine.SendAdvert) {
 	} else {
 		h.said[a.VIP] = a.Advert.Priority
 	}
-	h.w.trace(h.name, "advertises %s with priority %d", a.VIP, a.Advert.Priority)
+	from := ""
+	if a.VMAC {
+		from = " from the virtual MAC"
+	}
+	h.w.trace(h.name, "advertises %s with priority %d%s", a.VIP, a.Advert.Priority, from)
 }
 
 // apply is the kernel changing its addresses, and telling.
