@@ -78,6 +78,9 @@ func (v *vip) next() time.Time {
 
 // wake acts on whatever is due.
 func (e *Engine) wake(now time.Time, v *vip) {
+	if e.byName[v.name] != v {
+		return // it departed while other timers fired
+	}
 	// An advert that is due is not held back, except for a device that is not there.
 	v.quiet = v.quiet && v.cfg.VMAC && v.failures == 0
 	e.follow(now, v, v.router.Wake(now), 0)

@@ -207,11 +207,15 @@ type configStatus struct {
 }
 
 type vipStatus struct {
-	Name        string         `json:"name"`
-	State       string         `json:"state"`
-	Held        bool           `json:"held"`
-	Since       time.Time      `json:"since"`
-	Why         string         `json:"why"`
+	Name     string    `json:"name"`
+	State    string    `json:"state"`
+	Held     bool      `json:"held"`
+	Since    time.Time `json:"since"`
+	Why      string    `json:"why"`
+	Blockers []struct {
+		Kind string `json:"kind"`
+		Text string `json:"text"`
+	} `json:"blockers"`
 	Restored    int            `json:"addresses_restored"`
 	Transitions map[string]int `json:"transitions"`
 	Priority    struct {
