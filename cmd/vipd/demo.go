@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,8 @@ func (a *app) demoCommand() *cobra.Command {
 				return err
 			case !done:
 				return a.demo(cmd.Context())
+			case code == 128+int(syscall.SIGPIPE):
+				return errNo // nobody reads any more
 			case code > 128:
 				return fmt.Errorf("play the demo: it was ended by signal %d", code-128)
 			case code != 0:

@@ -179,9 +179,9 @@ func TestJudge(t *testing.T) {
 		"steady":         {Result{From: "lb1", To: "lb1"}, ""},
 		"steady loses":   {Result{From: "lb1", To: "lb1", Lost: 1, Outage: time.Millisecond}, "x: 1 probe lost, although nothing happened"},
 		"at the limit":   {Result{From: "lb1", To: "lb2", Lost: 300, Outage: limit, Limit: limit}, ""},
-		"busy machine":   {Result{From: "lb1", To: "lb2", Lost: 399, Outage: limit + allowance, Limit: limit}, ""},
-		"too long":       {Result{From: "lb1", To: "lb2", Lost: 401, Outage: limit + allowance + 1, Limit: limit, Expected: "why"}, "x: no answer for 400.0 ms, which is more than 300.0 ms (why) and 100.0 ms for a busy machine"},
-		"late, not lost": {Result{From: "lb1", To: "lb2", Slowest: limit + allowance + 1, Limit: limit, Expected: "why"}, "x: no answer for 400.0 ms, which is more than 300.0 ms (why) and 100.0 ms for a busy machine"},
+		"busy machine":   {Result{From: "lb1", To: "lb2", Lost: 449, Outage: limit + allowance, Limit: limit}, ""},
+		"too long":       {Result{From: "lb1", To: "lb2", Lost: 451, Outage: limit + allowance + 1, Limit: limit, Expected: "why"}, "x: no answer for 450.0 ms, which is more than 300.0 ms (why) and 150.0 ms for a busy machine"},
+		"late, not lost": {Result{From: "lb1", To: "lb2", Slowest: limit + allowance + 1, Limit: limit, Expected: "why"}, "x: no answer for 450.0 ms, which is more than 300.0 ms (why) and 150.0 ms for a busy machine"},
 	} {
 		test.r.Name = "x"
 		got := ""
