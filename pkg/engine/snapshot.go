@@ -49,7 +49,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		d := *v.drained
 		s.Drained = &d
 	}
-	if v.router.State() == vrrp.Backup && heard.Source.IsValid() {
+	if v.state != Active && heard.Source.IsValid() && now.Sub(heard.At) <= v.router.ActiveDownInterval() {
 		s.Active = &ActiveStatus{Address: heard.Source, Priority: heard.Priority, Interval: heard.Interval, Heard: heard.At}
 	}
 	return s

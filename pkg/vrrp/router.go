@@ -102,7 +102,7 @@ func NewRouter(set Settings) *Router {
 func (r *Router) State() State { return r.state }
 
 // Heard returns the last advert of another Active; its Source is invalid when
-// none was heard since the router left Initialize.
+// none was heard since Start or Stop, or when it gave up before Start.
 func (r *Router) Heard() Heard { return r.heard }
 
 // Settings returns the settings in force.
@@ -264,7 +264,11 @@ func (r *Router) Receive(now time.Time, src netip.Addr, a Advert) Outcome {
 		r.receiveBackup(now, src, a)
 	case Active:
 		return r.receiveActive(now, src, a)
-	case Initialize:
+	case Initialize: // takes no part, but can tell who does
+		r.heard = Heard{Source: src, Priority: a.Priority, Interval: a.Interval, At: now}
+		if a.Priority == PriorityRelease {
+			r.heard = Heard{}
+		}
 	}
 	return Outcome{}
 }

@@ -103,6 +103,22 @@ func TestRouterNoPreemptAfterStop(t *testing.T) {
 	}
 }
 
+// A router that takes no part can still tell who is Active.
+func TestRouterHearsInInitialize(t *testing.T) {
+	t.Parallel()
+	r := NewRouter(settings(200, time.Second))
+	if out := r.Receive(t0, peer, advert(100, time.Second)); out != (Outcome{}) {
+		t.Errorf("does %+v", out)
+	}
+	if heard := r.Heard(); heard.Source != peer || heard.Priority != 100 || r.State() != Initialize {
+		t.Errorf("heard %+v in state %d", heard, r.State())
+	}
+	r.Receive(t0, peer, advert(0, time.Second))
+	if r.Heard().Source.IsValid() {
+		t.Error("who gave up is still Active")
+	}
+}
+
 // A router that an operator told to yield leaves a lesser Active alone until it
 // dies, and preempts again afterwards.
 func TestRouterYield(t *testing.T) {
