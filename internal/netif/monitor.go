@@ -18,10 +18,14 @@ import (
 )
 
 const (
-	// carrierPoll is how often the carrier of each watched link is read. The
-	// kernel reports at most one carrier loss a second, so its events come up to
-	// a second late while a link flaps; a poll costs 1 µs.
+	// carrierPoll is how often the carrier of each watched link is read in the
+	// time carrierHot after an event of any link. The kernel reports carrier
+	// losses in batches of which at most one leaves in a second, so a loss that
+	// follows a link event comes late, and one after a quiet second does not. A
+	// poll costs 1 µs, but waking up for it some hundred: 50 times a second that
+	// would be more than all adverts of 50 VIPs.
 	carrierPoll = 20 * time.Millisecond
+	carrierHot  = 1200 * time.Millisecond
 
 	// minReread is the shortest time between two readings of the watched links,
 	// so that 255 addresses added in a row make a few snapshots and not 255.
@@ -54,8 +58,9 @@ func (l Link) equal(m Link) bool {
 
 // Monitor watches links by name. Its methods may be called from any goroutine.
 type Monitor struct {
-	log  *slog.Logger
-	kick chan struct{} // something changed: read again
+	log   *slog.Logger
+	kick  chan struct{} // something changed: read again
+	flaps chan struct{} // some link changed: events may be late for a while
 
 	mu      sync.Mutex
 	names   []string
@@ -64,7 +69,7 @@ type Monitor struct {
 
 // NewMonitor returns a Monitor that watches nothing yet.
 func NewMonitor(log *slog.Logger) *Monitor {
-	return &Monitor{log: log, kick: make(chan struct{}, 1), indexes: map[int]bool{}}
+	return &Monitor{log: log, kick: make(chan struct{}, 1), flaps: make(chan struct{}, 1), indexes: map[int]bool{}}
 }
 
 // SetNames replaces the names of the links to watch, before Run or at any time
@@ -81,6 +86,14 @@ func (m *Monitor) wake() {
 	select {
 	case m.kick <- struct{}{}:
 	default: // it is awake already
+	}
+}
+
+// heat starts the time in which carriers are polled.
+func (m *Monitor) heat() {
+	select {
+	case m.flaps <- struct{}{}:
+	default: // it starts already
 	}
 }
 
@@ -117,8 +130,9 @@ type watch struct {
 }
 
 func (w *watch) loop(ctx context.Context) {
-	poll := time.NewTicker(carrierPoll)
+	poll := time.NewTimer(0)
 	defer poll.Stop()
+	hot := time.Now().Add(carrierHot) // the end of the polls; we do not know what came before
 	pause := time.NewTimer(0) // fires when reading is allowed again
 	defer pause.Stop()
 	kick := w.monitor.kick
@@ -141,9 +155,15 @@ func (w *watch) loop(ctx context.Context) {
 			} else {
 				pause.Reset(minReread)
 			}
+		case <-w.monitor.flaps:
+			hot = time.Now().Add(carrierHot)
+			poll.Reset(carrierPoll)
 		case <-poll.C:
 			if w.carrierChanged() {
 				w.monitor.wake()
+			}
+			if time.Now().Before(hot) {
+				poll.Reset(carrierPoll)
 			}
 		}
 	}
@@ -284,6 +304,7 @@ func (m *Monitor) subscribe(ctx context.Context) error {
 		switch {
 		case errors.Is(err, unix.ENOBUFS):
 			m.wake() // events were lost, the state is not
+			m.heat()
 			continue
 		case err != nil:
 			return fmt.Errorf("receive link events: %w", err)
@@ -293,7 +314,14 @@ func (m *Monitor) subscribe(ctx context.Context) error {
 		if slices.ContainsFunc(msgs, m.concerns) {
 			m.wake()
 		}
+		if slices.ContainsFunc(msgs, aboutLink) {
+			m.heat()
+		}
 	}
+}
+
+func aboutLink(msg syscall.NetlinkMessage) bool {
+	return msg.Header.Type == unix.RTM_NEWLINK || msg.Header.Type == unix.RTM_DELLINK
 }
 
 // concerns reports whether an event is about a watched link: by its index, or by
