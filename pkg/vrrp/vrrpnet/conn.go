@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -35,14 +36,15 @@ type Conn struct {
 	log     *slog.Logger
 
 	links   *links
-	bound   *socket.Conn
-	virtual *socket.Conn
+	bound   *socket.Conn // receives
+	direct  *os.File     // sends
+	virtual *os.File     // sends from virtual MACs
 	filter  atomic.Pointer[vrrp.Filter]
 	count   counters
 	in      *receiver
 
 	mu         sync.Mutex // of the two below
-	out        *sender    // through bound
+	out        *sender    // through direct
 	outVirtual *sender    // through virtual
 }
 
@@ -79,18 +81,24 @@ func (c *Conn) open() error {
 	if c.bound, err = openBound(c.index, c.family4); err != nil {
 		return err
 	}
-	if c.virtual, err = openVirtual(c.family4); err != nil {
+	if c.direct, err = openSending(c.index, c.family4); err != nil {
 		return err
 	}
-	var bound, virtual syscall.RawConn
+	if c.virtual, err = openSending(0, c.family4); err != nil {
+		return err
+	}
+	var bound, direct, virtual syscall.RawConn
 	if bound, err = c.bound.SyscallConn(); err != nil {
+		return err
+	}
+	if direct, err = c.direct.SyscallConn(); err != nil {
 		return err
 	}
 	if virtual, err = c.virtual.SyscallConn(); err != nil {
 		return err
 	}
 	c.in = newReceiver(bound, c.family4)
-	c.out, c.outVirtual = newSender(bound, c.family4), newSender(virtual, c.family4)
+	c.out, c.outVirtual = newSender(direct, c.family4), newSender(virtual, c.family4)
 	return nil
 }
 
@@ -104,9 +112,15 @@ func (c *Conn) SetMembers(own []netip.Addr, members ...vrrp.Membership) {
 // Close ends Run and closes the sockets. Closing twice does no harm.
 func (c *Conn) Close() error {
 	var errs []error
-	for _, s := range []*socket.Conn{c.bound, c.virtual} {
-		if s != nil {
-			errs = append(errs, s.Close())
+	if c.bound != nil {
+		errs = append(errs, c.bound.Close())
+	}
+	for _, f := range []*os.File{c.direct, c.virtual} {
+		if f == nil {
+			continue
+		}
+		if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+			errs = append(errs, err)
 		}
 	}
 	if c.links != nil {

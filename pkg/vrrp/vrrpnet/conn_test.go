@@ -231,7 +231,7 @@ func TestSendNeverWaits(t *testing.T) {
 	t.Parallel()
 	one, _ := pair(t)
 	c := one.listen(t, ifname, true)
-	must(t, c.bound.SetsockoptInt(unix.SOL_SOCKET, unix.SO_SNDBUF, 1))
+	must(t, unix.SetsockoptInt(int(c.direct.Fd()), unix.SOL_SOCKET, unix.SO_SNDBUF, 1))
 	batch := make([]Outgoing, 255)
 	for i := range batch {
 		batch[i] = Outgoing{Source: one.addr[true], Peers: []netip.Addr{netip.MustParseAddr("10.0.0.200")}, Advert: advert(uint8(i+1), true)}

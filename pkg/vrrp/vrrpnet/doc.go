@@ -6,11 +6,11 @@
 // refused by cause, and hands on what is left. [Conn.Send] takes a batch of
 // adverts and gives it to the kernel in one system call, without ever waiting.
 //
-// Two sockets do the work. The first one is bound to the interface, has joined
-// the VRRP group on it, and both receives and sends. The second one receives
-// nothing and sends multicast adverts out of the macvlan devices of virtual
-// MACs; it is bound to none, names the device with every packet, and so does
-// not mind when one is created again.
+// Three sockets do the work. The first one is bound to the interface, has joined
+// the VRRP group on it, and receives. The other two receive nothing: one, bound to
+// the interface as well, sends, and one sends multicast adverts out of the macvlan
+// devices of virtual MACs; that is bound to none, names the device with every
+// packet, and so does not mind when one is created again.
 //
 // The IP header is the kernel's work: it is asked for hop limit 255, class 0xc0
 // and, packet by packet (IP_PKTINFO, IPV6_PKTINFO), for exactly the source that

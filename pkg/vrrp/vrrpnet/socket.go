@@ -46,44 +46,50 @@ func common(family4 bool) []option {
 	}
 }
 
-// open opens a raw socket of the family with the common options and more.
-func open(family4 bool, more ...option) (*socket.Conn, error) {
-	domain := unix.AF_INET6
+// domain is the address family of a socket.
+func domain(family4 bool) int {
 	if family4 {
-		domain = unix.AF_INET
+		return unix.AF_INET
 	}
-	s, err := socket.Socket(domain, unix.SOCK_RAW, vrrp.Protocol, "vrrp", nil)
+	return unix.AF_INET6
+}
+
+// setAll sets options by set, which is setsockopt on some socket.
+func setAll(set func(level, opt, val int) error, options []option) error {
+	for _, o := range options {
+		if err := set(o.level, o.opt, o.val); err != nil {
+			return fmt.Errorf("set %s to %d: %w", o.name, o.val, err)
+		}
+	}
+	return nil
+}
+
+// openBound opens the socket that receives on one interface.
+func openBound(index int, family4 bool) (*socket.Conn, error) {
+	s, err := socket.Socket(domain(family4), unix.SOCK_RAW, vrrp.Protocol, "vrrp", nil)
 	if err != nil {
 		return nil, fmt.Errorf("open raw socket: %w", err)
 	}
-	for _, o := range append(common(family4), more...) {
-		if err := s.SetsockoptInt(o.level, o.opt, o.val); err != nil {
-			_ = s.Close() // the first error says more
-			return nil, fmt.Errorf("set %s to %d: %w", o.name, o.val, err)
-		}
-	}
-	return s, nil
-}
-
-// openBound opens the socket that receives and sends on one interface.
-func openBound(index int, family4 bool) (*socket.Conn, error) {
-	more := []option{{"SO_BINDTOIFINDEX", unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, index}}
+	options := append(common(family4), boundTo(index))
 	if family4 {
-		more = append(more, option{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1})
+		options = append(options, option{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1})
 	} else {
-		more = append(more,
+		options = append(options,
 			option{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1},
 			option{"IPV6_RECVHOPLIMIT", unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1})
 	}
-	s, err := open(family4, more...)
-	if err != nil {
-		return nil, err
+	if err = setAll(s.SetsockoptInt, options); err == nil {
+		err = prepare(s, index, family4)
 	}
-	if err := prepare(s, index, family4); err != nil {
+	if err != nil {
 		_ = s.Close() // the first error says more
 		return nil, err
 	}
 	return s, nil
+}
+
+func boundTo(index int) option {
+	return option{"SO_BINDTOIFINDEX", unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, index}
 }
 
 // prepare enlarges the receive buffer and joins the VRRP group.
@@ -116,27 +122,51 @@ func prepare(s *socket.Conn, index int, family4 bool) error {
 	return nil
 }
 
-// openVirtual opens the socket that only sends, out of the devices of virtual
-// MACs. Over IPv6 the source is an address of the interface below, which the
-// kernel would not let a packet out of another device have (IPV6_FREEBIND).
-func openVirtual(family4 bool) (*socket.Conn, error) {
-	var more []option
-	if !family4 {
-		more = append(more, option{"IPV6_FREEBIND", unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1})
-	}
-	s, err := open(family4, more...)
+// openSending opens a socket that only sends: out of the interface with the
+// index, or, for index 0, out of the devices of virtual MACs. Over IPv6 their
+// source is an address of the interface below, which the kernel would not let a
+// packet out of another device have (IPV6_FREEBIND).
+//
+// Go's poller must not know it. It would wake up for each packet that has left
+// the host, which is more work than sending it; and we never wait to send.
+func openSending(index int, family4 bool) (*os.File, error) {
+	fd, err := unix.Socket(domain(family4), unix.SOCK_RAW|unix.SOCK_CLOEXEC, vrrp.Protocol)
 	if err != nil {
+		return nil, fmt.Errorf("open raw socket: %w", os.NewSyscallError("socket", err))
+	}
+	f := os.NewFile(uintptr(fd), "vrrp") // blocking, so that the poller is left out
+	options := common(family4)
+	switch {
+	case index != 0:
+		options = append(options, boundTo(index))
+	case !family4:
+		options = append(options, option{"IPV6_FREEBIND", unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1})
+	}
+	err = setAll(func(level, opt, val int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, opt, val))
+	}, options)
+	if err == nil {
+		err = deaf(fd)
+	}
+	if err != nil {
+		_ = f.Close() // the first error says more
 		return nil, err
 	}
+	return f, nil
+}
+
+// deaf makes a socket receive nothing.
+func deaf(fd int) error {
 	nothing, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
-	if err == nil {
-		err = s.SetBPF(nothing)
-	}
 	if err != nil {
-		_ = s.Close() // the first error says more
-		return nil, fmt.Errorf("receive nothing on the sending socket: %w", err)
+		return err
 	}
-	return s, nil
+	filter := unix.SockFilter{Code: nothing[0].Op, Jt: nothing[0].Jt, Jf: nothing[0].Jf, K: nothing[0].K}
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &filter})
+	if err != nil {
+		return fmt.Errorf("receive nothing on the sending socket: %w", os.NewSyscallError("setsockopt", err))
+	}
+	return nil
 }
 
 func group(family4 bool) netip.Addr {
