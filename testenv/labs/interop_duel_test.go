@@ -145,7 +145,7 @@ func (d *duel) begin() {
 	d.start(0)
 	d.state(0, peers.Active)
 	d.start(1)
-	d.holds(0)
+	d.keeps(0)
 }
 
 func (d *duel) state(i int, want peers.State) {
@@ -167,8 +167,30 @@ func (s *side) mac(vip netip.Addr) string {
 }
 
 // holds waits until the sides agree that one of them is Active, and shows that
-// it is so, for longer than the other would wait for a dead one.
+// it is so.
 func (d *duel) holds(i int) {
+	d.t.Helper()
+	if d.version() == 2 {
+		d.agree(i, 2)
+		return
+	}
+	d.keeps(i)
+}
+
+// keeps is holds for longer than the other would wait for a dead Active.
+func (d *duel) keeps(i int) {
+	d.t.Helper()
+	if d.version() == 2 {
+		d.agree(i, 4)
+		return
+	}
+	d.agree(i, 5)
+}
+
+func (d *duel) version() int { return d.sides[0].router.Version }
+
+// agree is holds for as long as a number of adverts take.
+func (d *duel) agree(i, adverts int) {
 	d.t.Helper()
 	other := d.sides[1-i]
 	d.state(i, peers.Active)
@@ -179,7 +201,7 @@ func (d *duel) holds(i int) {
 			d.t.Fatal(err)
 		}
 	}
-	d.within(10*time.Second, "lb"+string(rune('1'+i))+" to answer the client", func(ctx context.Context) error {
+	d.within(10*time.Second, fmt.Sprintf("lb%d to answer the client", i+1), func(ctx context.Context) error {
 		if _, err := d.probes.WaitAnswer(ctx, d.sides[i].host.Name); err != nil {
 			return err
 		}
@@ -190,7 +212,7 @@ func (d *duel) holds(i int) {
 		d.t.Fatal(err)
 	}
 	mark := time.Now()
-	last := d.frame(i, d.enough(), mark, "enough adverts", advert)
+	last := d.frame(i, adverts, mark, "the adverts", advert)
 	holders, seen := who.Stop(), d.probes.Report().Between(mark, last.Time)
 	if f := d.lastAdvert(1-i, time.Now()); f.Time.After(mark) {
 		d.fatalf("lb%d is a Backup and sends %+v", 2-i, *f.VRRP)
@@ -205,14 +227,6 @@ func (d *duel) holds(i int) {
 	}
 	d.state(i, peers.Active)
 	d.state(1-i, peers.Backup)
-}
-
-// enough is how many adverts take longer than a Backup waits.
-func (d *duel) enough() int {
-	if d.sides[0].router.Version == 2 {
-		return 4
-	}
-	return 5
 }
 
 // crash takes an Active host away at once. The other one takes over by its

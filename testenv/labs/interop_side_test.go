@@ -106,6 +106,23 @@ func keepalivedSide(_ *pair, h *testenv.Host, r peers.Router) *side {
 	return s
 }
 
+// keepalivedVMACSide is keepalived with a virtual MAC. It sends from that MAC and
+// listens behind it: with `vmac_xmit_base` it would listen on the interface
+// below, where its own macvlan, in private mode, lets no advert from the same
+// virtual MAC through.
+func keepalivedVMACSide(p *pair, h *testenv.Host, r peers.Router) *side {
+	p.t.Helper()
+	for name, value := range map[string]string{"arp_ignore": "1", "arp_announce": "2"} {
+		if err := h.Sysctl("net/ipv4/conf/eth0/"+name, value); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	r.VMAC, r.Extra = false, "  use_vmac"
+	s := keepalivedSide(p, h, r)
+	s.vmac = true
+	return s
+}
+
 // frrSide is FRR's vrrpd. It takes the address of the interface that carries the
 // virtual MAC as its source, so a virtual link-local address is left out.
 func frrSide(_ *pair, h *testenv.Host, r peers.Router) *side {

@@ -2,6 +2,7 @@ package labs
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,24 +100,39 @@ func (c combination) duel(t *testing.T) *duel {
 	return newDuel(t, kinds, c.routers())
 }
 
+// labsAtOnce is how many labs run together: they mostly wait, so there may be
+// more of them than processors.
+const labsAtOnce = 4
+
+// together runs a subtest for each case, several at a time.
+func together[C fmt.Stringer](t *testing.T, cases []C, run func(*testing.T, C)) {
+	var all sync.WaitGroup
+	slots := make(chan struct{}, labsAtOnce)
+	for _, c := range cases {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			t.Run(c.String(), func(t *testing.T) { run(t, c) })
+		})
+	}
+	all.Wait()
+}
+
 // TestInterop: vipd and another daemon agree in every combination of version,
 // family, transport, roles and preempt. The better one is Active, crashes and
 // comes back; the then Active one releases.
 func TestInterop(t *testing.T) {
-	for _, c := range matrix() {
-		t.Run(c.String(), func(t *testing.T) {
-			t.Parallel()
-			d := c.duel(t)
-			d.begin()
-			d.crash(0)
-			d.restore(0)
-			if c.preempt {
-				d.holds(0) // takes the address back
-				d.release(0)
-				return
-			}
-			d.holds(1) // keeps it
-			d.release(1)
-		})
-	}
+	together(t, matrix(), func(t *testing.T, c combination) {
+		d := c.duel(t)
+		d.begin()
+		d.crash(0)
+		d.restore(0)
+		if c.preempt {
+			d.holds(0) // takes the address back
+			d.release(0)
+			return
+		}
+		d.keeps(1)
+		d.release(1)
+	})
 }
