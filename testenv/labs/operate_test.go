@@ -30,7 +30,7 @@ func TestDrain(t *testing.T) {
 	p, lb1, lb2, probes := started(t, 100*time.Millisecond, "")
 	lb1.expect(0, "ACTIVE", "is-active", "web")
 	lb2.expect(1, "BACKUP", "is-active", "web")
-	lb1.expect(0, "Active before it fell silent (no-response)", "why", "web")
+	lb1.expect(0, "no Active was heard (no-response)", "why", "web")
 	lb2.expect(0, "192.0.2.2", "why", "web")
 
 	mark := time.Now()
