@@ -133,7 +133,7 @@ func (w *watch) loop(ctx context.Context) {
 	poll := time.NewTimer(0)
 	defer poll.Stop()
 	hot := time.Now().Add(carrierHot) // the end of the polls; we do not know what came before
-	pause := time.NewTimer(0) // fires when reading is allowed again
+	pause := time.NewTimer(0)         // fires when reading is allowed again
 	defer pause.Stop()
 	kick := w.monitor.kick
 	w.monitor.wake()

@@ -15,7 +15,8 @@ func measureCost(ctx context.Context, b *bench) error {
 				"CPU is time of the scheduler over %s, in percent of one core, of all processes of the daemon; "+
 					"it includes the kernel's work for each packet, the bridge's too. Start-up is from the start of the process "+
 					"on one host until the kernel has all addresses; a Backup listens for %.4g ms first.",
-				b.cost, ms(spec{interval: interval}.alone())))
+				b.cost, ms(spec{interval: interval}.alone())),
+				"start-up until all are held", "CPU as Active", "CPU as Backup", "RSS as Active")
 			for range b.rounds {
 				for _, d := range b.daemons {
 					if err := b.spend(ctx, d, spec{interval: interval, vips: vips}, t); err != nil {

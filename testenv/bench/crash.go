@@ -17,7 +17,7 @@ func measureCrash(interval time.Duration) func(context.Context, *bench) error {
 			"The Active's switch port goes down, at moments spread evenly over the advert interval. Active_Down_Interval (ADI) "+
 				"of the Backup is %.4g ms. *Detection* is from the last advert of the old Active to the first of the new one, *service* "+
 				"from that last advert to the first answer of the new one. Then the port comes up again: *fail-back* takes the address "+
-				"to the preferred host.", ms(s.activeDown())))
+				"to the preferred host.", ms(s.activeDown())), "outage ÷ ADI", "service ÷ ADI", "lost probes", "fail-back: lost probes")
 		return b.turns(ctx, t, s, crash)
 	}
 }
@@ -88,7 +88,7 @@ func crash(ctx context.Context, p *pair, part float64, t *table) error {
 		return err
 	}
 	defer probes.Stop()
-	if _, err := answered(ctx, probes, "lb1"); err != nil {
+	if err := answered(ctx, probes, "lb1"); err != nil {
 		return err
 	}
 	if err := p.phase(ctx, part); err != nil {
@@ -143,7 +143,7 @@ func (p *pair) givenBack(ctx context.Context, probes *testenv.Prober, since time
 }
 
 func (p *pair) changed(ctx context.Context, probes *testenv.Prober, i int, since time.Time) error {
-	if _, err := answered(ctx, probes, p.hosts[i].Name); err != nil {
+	if err := answered(ctx, probes, p.hosts[i].Name); err != nil {
 		return err
 	}
 	within, cancel := context.WithTimeout(ctx, patience)

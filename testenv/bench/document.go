@@ -16,6 +16,11 @@ import (
 func (b *bench) write() error {
 	var s strings.Builder
 	b.introduce(&s)
+	s.WriteString("## Summary\n\nMedians.\n\n| measurement | figure | vipd | keepalived | vipd ÷ keepalived |\n|---|---|---|---|---|\n")
+	for _, t := range b.tables {
+		s.WriteString(t.summary())
+	}
+	s.WriteString("\n")
 	for _, t := range b.tables {
 		s.WriteString(t.markdown())
 	}

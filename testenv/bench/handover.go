@@ -31,7 +31,7 @@ var handovers = []handover{
 // measureHandover moves the address on purpose, at adverts every 100 ms.
 func measureHandover(ctx context.Context, b *bench) error {
 	for _, h := range handovers {
-		t := b.table(h.title+", adverts every 100 ms", h.text+" The Backup's skew time is 61 ms.")
+		t := b.table(h.title+", adverts every 100 ms", h.text+" The Backup's skew time is 61 ms.", "lost probes", "fail-back: lost probes")
 		if err := b.turns(ctx, t, spec{interval: 100 * time.Millisecond, vips: 1}, h.once); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (h handover) once(ctx context.Context, p *pair, part float64, t *table) err
 		return err
 	}
 	defer probes.Stop()
-	if _, err := answered(ctx, probes, "lb1"); err != nil {
+	if err := answered(ctx, probes, "lb1"); err != nil {
 		return err
 	}
 	if err := p.phase(ctx, part); err != nil {

@@ -14,7 +14,7 @@ func measureLoss(ctx context.Context, b *bench) error {
 	for _, percent := range []float64{10, 20, 30} {
 		t := b.table(fmt.Sprintf("%.0f %% of adverts lost for %s, adverts every 100 ms", percent, b.loss),
 			"Each advert is lost with this probability on the way to each host; everything else arrives. "+
-				"*False failovers* counts how often the Backup began to advertise.")
+				"*False failovers* counts how often the Backup began to advertise.", "lost probes", "longest gap")
 		for _, d := range b.daemons {
 			if err := b.lose(ctx, d, percent, t); err != nil {
 				if ctx.Err() != nil {
@@ -43,7 +43,7 @@ func (b *bench) lose(ctx context.Context, d daemon, percent float64, t *table) e
 		return err
 	}
 	defer probes.Stop()
-	if _, err := answered(ctx, probes, "lb1"); err != nil {
+	if err := answered(ctx, probes, "lb1"); err != nil {
 		return err
 	}
 	if err := p.lab.Loss(nil, nil, percent, testenv.MatchVRRP); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -27,15 +28,7 @@ type plan struct {
 }
 
 func (p plan) wants(name string) bool {
-	if len(p.only) == 0 {
-		return true
-	}
-	for _, o := range p.only {
-		if o == name {
-			return true
-		}
-	}
-	return false
+	return len(p.only) == 0 || slices.Contains(p.only, name)
 }
 
 func main() {
@@ -50,6 +43,12 @@ func main() {
 	flag.Parse()
 	if only != "" {
 		p.only = strings.Split(only, ",")
+	}
+	for _, o := range p.only {
+		if !slices.Contains(names(), o) {
+			fmt.Fprintf(os.Stderr, "bench: no measurement %q; there are %s\n", o, strings.Join(names(), ", "))
+			os.Exit(2)
+		}
 	}
 	code, err := run(p)
 	if err != nil {
@@ -136,9 +135,9 @@ type bench struct {
 	started time.Time
 }
 
-// table adds a table to the document.
-func (b *bench) table(title, text string) *table {
-	t := newTable(title, text)
+// table adds a table to the document. The rows named by keys are in the summary.
+func (b *bench) table(title, text string, keys ...string) *table {
+	t := newTable(title, text, keys...)
 	b.tables = append(b.tables, t)
 	return t
 }

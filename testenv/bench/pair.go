@@ -91,8 +91,7 @@ func (p *pair) until(ctx context.Context, host string) error {
 		return err
 	}
 	defer probes.Stop()
-	_, err = answered(ctx, probes, host)
-	return err
+	return answered(ctx, probes, host)
 }
 
 func (p *pair) probe() (*testenv.Prober, error) {
@@ -100,10 +99,11 @@ func (p *pair) probe() (*testenv.Prober, error) {
 }
 
 // answered waits until a host answers a probe sent from now on.
-func answered(ctx context.Context, probes *testenv.Prober, host string) (testenv.Probe, error) {
+func answered(ctx context.Context, probes *testenv.Prober, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return probes.WaitAnswer(ctx, host)
+	_, err := probes.WaitAnswer(ctx, host)
+	return err
 }
 
 // window lets a fixed time pass in which something is measured.

@@ -12,7 +12,7 @@ import (
 func measureReload(ctx context.Context, b *bench) error {
 	t := b.table("Unrelated reload, adverts every 100 ms",
 		"A virtual router with another VRID and address comes into the Active's configuration, or leaves it. "+
-			"The figures are those of the one that did not change, in the second after. FRR: not tried.")
+			"The figures are those of the one that did not change, in the second after. FRR: not tried.", "lost probes", "transitions")
 	return b.turns(ctx, t, spec{interval: 100 * time.Millisecond, vips: 1}, reloadOnce)
 }
 
@@ -22,7 +22,7 @@ func reloadOnce(ctx context.Context, p *pair, part float64, t *table) error {
 		return err
 	}
 	defer probes.Stop()
-	if _, err := answered(ctx, probes, "lb1"); err != nil {
+	if err := answered(ctx, probes, "lb1"); err != nil {
 		return err
 	}
 	if err := p.phase(ctx, part); err != nil {

@@ -11,7 +11,7 @@ import (
 func measureRepair(ctx context.Context, b *bench) error {
 	s := spec{interval: 100 * time.Millisecond, vips: 1}
 	t := b.table("Address deleted by hand, adverts every 100 ms",
-		"The virtual address is deleted from the Active. *Back* is the time until the kernel of that host has it again.")
+		"The virtual address is deleted from the Active. *Back* is the time until the kernel of that host has it again.", "back")
 	if err := b.turns(ctx, t, s, deleteAddress); err != nil {
 		return err
 	}
@@ -19,7 +19,7 @@ func measureRepair(ctx context.Context, b *bench) error {
 	t = b.table("Interface deleted and made again, adverts every 100 ms",
 		"The Active's interface is deleted; when the Backup serves, it is made again with the same name and own address, "+
 			"another index and another MAC. keepalived has `dynamic_interfaces`. *Back* is the time until the preferred host "+
-			"serves again; Active_Down_Interval of that host is 341 ms. FRR: its macvlan goes with the interface; not tried.")
+			"serves again; Active_Down_Interval of that host is 341 ms. FRR: its macvlan goes with the interface; not tried.", "back")
 	return b.turns(ctx, t, s, deleteLink)
 }
 
@@ -32,7 +32,7 @@ func deleteAddress(ctx context.Context, p *pair, part float64, t *table) error {
 		return err
 	}
 	defer probes.Stop()
-	if _, err := answered(ctx, probes, "lb1"); err != nil {
+	if err := answered(ctx, probes, "lb1"); err != nil {
 		return err
 	}
 	if err := p.phase(ctx, part); err != nil {
@@ -70,7 +70,7 @@ func deleteLink(ctx context.Context, p *pair, part float64, t *table) error {
 		return err
 	}
 	defer probes.Stop()
-	if _, err := answered(ctx, probes, "lb1"); err != nil {
+	if err := answered(ctx, probes, "lb1"); err != nil {
 		return err
 	}
 	if err := p.phase(ctx, part); err != nil {

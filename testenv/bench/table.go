@@ -12,6 +12,7 @@ var columns = []string{"vipd", "keepalived", "frr"}
 // table is one measurement: a row for each figure, a column for each daemon.
 type table struct {
 	title, text string
+	keys        []string // labels of the rows that the summary shows
 	rows        []*row
 	failures    map[string][]string
 }
@@ -22,8 +23,8 @@ type row struct {
 	samples     map[string][]float64 // by daemon
 }
 
-func newTable(title, text string) *table {
-	return &table{title: title, text: text, failures: map[string][]string{}}
+func newTable(title, text string, keys ...string) *table {
+	return &table{title: title, text: text, keys: keys, failures: map[string][]string{}}
 }
 
 // add adds a sample.
@@ -48,11 +49,7 @@ func (t *table) markdown() string {
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", t.title, t.text)
 	b.WriteString("| | " + strings.Join(columns, " | ") + " | vipd ÷ keepalived |\n|---|---|---|---|---|\n")
 	for _, r := range t.rows {
-		label := r.label
-		if r.unit != "" {
-			label += ", " + r.unit
-		}
-		fmt.Fprintf(&b, "| %s |", label)
+		fmt.Fprintf(&b, "| %s |", r.name())
 		for _, c := range columns {
 			fmt.Fprintf(&b, " %s |", cell(r.samples[c]))
 		}
@@ -64,6 +61,31 @@ func (t *table) markdown() string {
 		}
 	}
 	return b.String() + "\n"
+}
+
+// summary writes the rows of t that matter most, medians only.
+func (t *table) summary() string {
+	var b strings.Builder
+	for _, r := range t.rows {
+		ours, theirs := r.samples["vipd"], r.samples["keepalived"]
+		if !slices.Contains(t.keys, r.label) || len(ours) == 0 {
+			continue
+		}
+		other := "–"
+		if len(theirs) > 0 {
+			other = figure(median(theirs))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", t.title, r.name(), figure(median(ours)), other, ratio(ours, theirs))
+	}
+	return b.String()
+}
+
+// name is the label with the unit.
+func (r *row) name() string {
+	if r.unit == "" {
+		return r.label
+	}
+	return r.label + ", " + r.unit
 }
 
 // cell prints minimum, median, maximum and number of samples.
