@@ -28,7 +28,7 @@ func measureCost(ctx context.Context, b *bench) error {
 					}
 				}
 			}
-			b.say("%s", t.title)
+			b.finished(t)
 		}
 	}
 	return nil

@@ -65,7 +65,7 @@ func (b *bench) turns(ctx context.Context, t *table, s spec, once turn) error {
 			}
 		}
 	}
-	b.say("%s", t.title)
+	b.finished(t)
 	return nil
 }
 

@@ -23,7 +23,7 @@ func measureLoss(ctx context.Context, b *bench) error {
 				t.failed(d.name, err)
 			}
 		}
-		b.say("%s", t.title)
+		b.finished(t)
 	}
 	return nil
 }

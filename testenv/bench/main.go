@@ -146,3 +146,9 @@ func (b *bench) table(title, text string, keys ...string) *table {
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%7.1fs  %s\n", time.Since(b.started).Seconds(), fmt.Sprintf(format, args...))
 }
+
+// finished tells what a table came to.
+func (b *bench) finished(t *table) {
+	b.say("%s", t.title)
+	fmt.Fprint(os.Stderr, t.summary())
+}
