@@ -26,6 +26,7 @@ type kernel struct {
 	want         bool // the addresses shall be there
 	seq          uint64
 	applied      bool // the kernel confirmed seq
+	there        bool // the kernel has them, until it confirms that they are gone
 	appliedAt    time.Time
 	seen         bool      // a snapshot of the link has shown them since
 	lookAt       time.Time // not seen yet: when a snapshot without them is no longer an old one
@@ -66,7 +67,7 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 		e.addressesFailed(now, v, ev.Err)
 		return
 	}
-	v.applied, v.appliedAt, v.failures, v.lastErr = true, now, 0, ""
+	v.applied, v.there, v.appliedAt, v.failures, v.lastErr = true, v.want, now, 0, ""
 	switch {
 	case v.want:
 		e.report(now, Record{Type: RecordAddress, Name: v.name, To: "present", Cause: v.record,

@@ -15,7 +15,7 @@ func TestAddressComesBeforeTheOwnOne(t *testing.T) {
 	var (
 		vip   = netip.MustParsePrefix("192.0.2.100/24")
 		other = netip.MustParsePrefix("192.0.2.101/32")
-		old   = netip.MustParsePrefix("192.0.2.2/24")
+		old   = netip.MustParsePrefix("192.0.2.2/24") // as in active
 		own   = netip.MustParsePrefix("192.0.2.22/24")
 		far   = netip.MustParsePrefix("198.51.100.2/24")
 	)
@@ -33,28 +33,59 @@ func TestAddressComesBeforeTheOwnOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			now := time.Unix(1000, 0)
-			e := engine.New(now)
-			link := engine.Link{Name: "eth0", Present: true, Up: true, MAC: "02:00:00:00:00:01", Addresses: []netip.Prefix{old}}
-			e.Step(now, engine.Configure{Config: engine.Config{Node: "lb1", VIPs: map[string]engine.VIP{"web": {
-				Interface: "eth0", VRID: 51, Version: 3, Priority: 150, Interval: 100 * time.Millisecond,
-				Addresses: []netip.Prefix{vip, other},
-			}}}})
-			e.Step(now, engine.LinkChanged{Link: link})
-			now = now.Add(342 * time.Millisecond) // Active_Down_Interval is 341.4 ms
-			set, ok := wanted(e.Step(now, engine.Wake{}))
-			if !ok {
-				t.Fatal("did not become Active")
-			}
-			e.Step(now, engine.AddressesApplied{VIP: "web", Seq: set.Seq})
+			e, now, link := active(t, vip, other)
 			link.Addresses = []netip.Prefix{old, vip, other}
 			e.Step(now, engine.LinkChanged{Link: link})
 			link.Addresses = tc.after
-			set, ok = wanted(e.Step(now, engine.LinkChanged{Link: link}))
+			set, ok := wanted(e.Step(now, engine.LinkChanged{Link: link}))
 			if ok != tc.again || ok && !set.Present {
 				t.Errorf("wants the addresses again: %t %+v, want %t", ok, set, tc.again)
 			}
 		})
+	}
+}
+
+// active returns an engine whose VIP "web" has these addresses on eth0, the time,
+// and the link as it was before.
+func active(t *testing.T, addresses ...netip.Prefix) (*engine.Engine, time.Time, engine.Link) {
+	t.Helper()
+	now := time.Unix(1000, 0)
+	e := engine.New(now)
+	link := engine.Link{Name: "eth0", Present: true, Up: true, MAC: "02:00:00:00:00:01",
+		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24")}}
+	e.Step(now, engine.Configure{Config: engine.Config{Node: "lb1", VIPs: map[string]engine.VIP{"web": {
+		Interface: "eth0", VRID: 51, Version: 3, Priority: 150, Interval: 100 * time.Millisecond, Addresses: addresses,
+	}}}})
+	e.Step(now, engine.LinkChanged{Link: link})
+	now = now.Add(342 * time.Millisecond) // Active_Down_Interval is 341.4 ms
+	set, ok := wanted(e.Step(now, engine.Wake{}))
+	if !ok || e.Status(now).VIPs[0].Held {
+		t.Fatalf("wants its addresses: %t; %+v", ok, e.Status(now).VIPs[0])
+	}
+	e.Step(now, engine.AddressesApplied{VIP: "web", Seq: set.Seq})
+	return e, now, link
+}
+
+// TestHeldUntilGone: a VIP is held until the kernel says that its addresses are
+// gone, whatever its state is by then.
+func TestHeldUntilGone(t *testing.T) {
+	t.Parallel()
+	e, now, _ := active(t, netip.MustParsePrefix("192.0.2.100/24"))
+	if !e.Status(now).VIPs[0].Held {
+		t.Fatal("not held by an Active with its addresses")
+	}
+	set, ok := wanted(e.Step(now, engine.Drain{Actor: "anna"}))
+	if v := e.Status(now).VIPs[0]; !ok || set.Present || v.State != engine.Initialize || !v.Held {
+		t.Errorf("while the addresses leave: %s, held %t", v.State, v.Held)
+	}
+	e.Step(now, engine.AddressesApplied{VIP: "web", Seq: set.Seq, Err: "device busy"})
+	if !e.Status(now).VIPs[0].Held {
+		t.Error("not held although they could not be removed")
+	}
+	set, _ = wanted(e.Step(e.Next(), engine.Wake{}))
+	e.Step(e.Next(), engine.AddressesApplied{VIP: "web", Seq: set.Seq})
+	if e.Status(now).VIPs[0].Held {
+		t.Error("held after the addresses are gone")
 	}
 }
 

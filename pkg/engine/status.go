@@ -26,7 +26,7 @@ type VIPStatus struct {
 	Version   uint8          `json:"version"`
 	Family    string         `json:"family"` // of the election: ipv4, ipv6
 	Addresses []netip.Prefix `json:"addresses"`
-	Held      bool           `json:"held"` // the kernel has the addresses because we want it so
+	Held      bool           `json:"held"` // the kernel has the addresses because we wanted it so, and until they are gone
 
 	State State     `json:"state"`
 	Stage Stage     `json:"stage"` // the first stage not reached yet, or held
