@@ -82,6 +82,8 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 		e.report(now, Record{Type: RecordAddress, Name: v.name, To: "absent", Cause: v.record,
 			Text: fmt.Sprintf("%s: %s gone from %s after %s", v.name, prefixes(v.cfg.Addresses), v.cfg.Interface, round(ev.Took))})
 		e.left(now, v)
+	case v.loser:
+		e.concede(v)
 	}
 	e.reconcile(now, v)
 }

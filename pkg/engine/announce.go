@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/vipd/vipd/pkg/vrrp"
 )
 
 // contestApart is the least time between two bursts that lesser adverts cause.
@@ -70,9 +72,24 @@ func (e *Engine) announce(v *vip, repeat int, cause string) {
 	})
 }
 
+// concede sends one more advert for a VIP that was lost to a better Active, now
+// that its addresses are gone. Who has been Active for long may not know that
+// we were, too; our clients follow it again only when it repeats its
+// announcement, as Actives do for a lesser advert (RFC 9568, Section 6.4.3).
+func (e *Engine) concede(v *vip) {
+	v.loser = false
+	if v.router.State() == vrrp.Backup {
+		e.advertise(v, v.router.Settings().Priority)
+	}
+}
+
 // contest answers a lesser Active: clients may have followed its announcement,
-// so ours is repeated after it, more than once.
+// so ours is repeated after it, more than once. One that we just preempted says
+// its last word, which is worth no record.
 func (e *Engine) contest(now time.Time, v *vip) {
+	if v.reason == string(vrrp.ReasonPreempted) && now.Sub(v.since) < v.cfg.Interval {
+		v.contestAt = now
+	}
 	v.contests++
 	if v.contestAt.IsZero() || now.Sub(v.contestAt) > contestCalm {
 		e.report(now, Record{Type: RecordConflict, Name: v.name, Reason: "lower-priority", Severity: Warning, Cause: v.record,

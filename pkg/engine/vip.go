@@ -46,6 +46,7 @@ type vip struct {
 	removed bool // a reload took it away; it ends with its release
 	moving  *move
 	quiet   bool // the first advert waits for the addresses
+	loser   bool // lost to a better Active: a last advert is sent when the addresses are gone
 
 	sent, received, releasesSent, releasesReceived uint64
 	contests, restored                             uint64
@@ -161,6 +162,7 @@ func allOf(vips []*vip, ok func(*vip) bool) bool {
 // advertises from a virtual MAC: its device comes with the addresses.
 func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause uint64) {
 	v.copies, v.copyAt = 0, time.Time{}
+	v.loser = false
 	v.quiet = reason == vrrp.ReasonPreempted || v.cfg.VMAC && !v.owner()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
 	e.setAddresses(now, v, true)
@@ -196,6 +198,7 @@ func (e *Engine) becomeBackup(now time.Time, v *vip, reason vrrp.Reason, cause u
 	if was != Active {
 		return
 	}
+	v.loser = true
 	e.setAddresses(now, v, false)
 	if v.group == nil {
 		return
@@ -239,14 +242,14 @@ func (e *Engine) sendRelease(now time.Time, v *vip) {
 	}
 }
 
-// advertise sends one advert with the given priority. A release never leaves
-// from the virtual MAC: its device may be down by then, and no switch shall
-// learn once more that the MAC is here.
+// advertise sends one advert with the given priority. The last word of one that
+// is Active no more never leaves from the virtual MAC: its device may be down by
+// then, and no switch shall learn once more that the MAC is here.
 func (e *Engine) advertise(v *vip, priority uint8) {
 	set := v.router.Settings()
 	v.sent++
 	e.do(SendAdvert{
-		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC && priority != vrrp.PriorityRelease,
+		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC && v.router.State() == vrrp.Active,
 		Source: set.Address, Peers: v.cfg.UnicastPeers,
 		Advert: vrrp.Advert{
 			Version: v.cfg.Version, VRID: v.cfg.VRID, Priority: priority, Interval: v.cfg.Interval, Addresses: v.list,
