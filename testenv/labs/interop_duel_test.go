@@ -201,7 +201,7 @@ func (d *duel) agree(i, adverts int) {
 			d.t.Fatal(err)
 		}
 	}
-	d.within(10*time.Second, fmt.Sprintf("lb%d to answer the client", i+1), func(ctx context.Context) error {
+	d.within(20*time.Second, fmt.Sprintf("lb%d to answer the client", i+1), func(ctx context.Context) error {
 		if _, err := d.probes.WaitAnswer(ctx, d.sides[i].host.Name); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package labs
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -98,8 +99,8 @@ func (d *duel) onlyVirtual(seen *testenv.Observer) {
 
 // TestInteropContest: two hosts that are Active at once, because a cut kept them
 // apart, agree as soon as it heals: the higher priority wins, and among equals
-// the higher address, whatever preempt says. Among equals a Backup never
-// contests.
+// the higher address, whatever preempt says, and the clients follow it. Among
+// equals a Backup never contests.
 func TestInteropContest(t *testing.T) {
 	vipd := vipdSide("")
 	equal := func(r *[2]peers.Router) { r[0].Priority, r[1].Priority = 100, 100 }
@@ -129,6 +130,14 @@ func TestInteropContest(t *testing.T) {
 		d.state(1, peers.Active)
 		if err := d.lab.Heal(); err != nil {
 			t.Fatal(err)
+		}
+		// vipd says when it loses, to which FRR does not listen. Of another loser the
+		// winner may not know, and the clients come back by their neighbour tables.
+		if _, ours := d.sides[1-winner].Peer.(vipdPeer); ours && !d.sides[winner].frr {
+			d.within(2*time.Second, "the winner to answer the client", func(ctx context.Context) error {
+				_, err := d.probes.WaitAnswer(ctx, d.hosts[winner].Name)
+				return err
+			})
 		}
 		d.holds(winner)
 		d.release(winner)
