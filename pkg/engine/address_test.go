@@ -71,8 +71,8 @@ func active(t *testing.T, addresses ...netip.Prefix) (*engine.Engine, time.Time,
 func TestHeldUntilGone(t *testing.T) {
 	t.Parallel()
 	e, now, _ := active(t, netip.MustParsePrefix("192.0.2.100/24"))
-	if !e.Status(now).VIPs[0].Held {
-		t.Fatal("not held by an Active with its addresses")
+	if v := e.Status(now).VIPs[0]; !v.Held || v.Entered == "" {
+		t.Fatalf("an Active with its addresses: held %t, entered because %q", v.Held, v.Entered)
 	}
 	set, ok := wanted(e.Step(now, engine.Drain{Actor: "anna"}))
 	if v := e.Status(now).VIPs[0]; !ok || set.Present || v.State != engine.Initialize || !v.Held {

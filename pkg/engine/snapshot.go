@@ -31,7 +31,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 	s := VIPStatus{
 		Name: v.name, Interface: v.cfg.Interface, VRID: v.cfg.VRID, Version: v.cfg.Version, Family: "ipv6",
 		Addresses: slices.Clone(v.cfg.Addresses), Held: v.there,
-		State: v.state, Stage: v.stage(), Since: v.since, Reason: v.reason, Why: e.why(now, v),
+		State: v.state, Stage: v.stage(), Since: v.since, Reason: v.reason, Entered: v.text, Why: e.why(now, v),
 		Priority:   PriorityStatus{Configured: v.cfg.Priority, Effective: set.Priority, Terms: slices.Clone(v.terms)},
 		Interval:   v.cfg.Interval,
 		ActiveDown: v.router.ActiveDownInterval(), ActiveDownDue: v.router.ActiveDownDue(), PreemptHolding: v.router.Preempting(now),
