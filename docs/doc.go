@@ -1,0 +1,3 @@
+// Package docs holds the documents, and tests that they do not promise what is
+// not there.
+package docs
