@@ -38,7 +38,7 @@ path = "/"
 
 // TestReloadUnrelated: what a reload does not change is not touched.
 func TestReloadUnrelated(t *testing.T) {
-	const interval = 300 * time.Millisecond // a fifth of it is more than a busy machine takes
+	const interval = 300 * time.Millisecond
 	for name, reload := range reloads {
 		t.Run(name, func(t *testing.T) {
 			p, lb1, lb2, probes := started(t, interval, "")
@@ -64,7 +64,7 @@ func TestReloadUnrelated(t *testing.T) {
 			}
 			gap, at := widest(tap)
 			t.Logf("widest gap between adverts %v, to %v", gap, at.Format("15:04:05.000"))
-			if gap > interval*12/10 {
+			if gap > interval*12/10+r.LongestSilence { // how long the machine itself stood still
 				t.Errorf("gap between adverts of %v", gap)
 			}
 			if list := lb1.events("address"); len(list) != 1 {
