@@ -10,10 +10,11 @@ import (
 )
 
 // Copies of a release are sent after the first one, so that one lost packet does
-// not cost the peer a whole Active_Down_Interval.
+// not cost the peer a whole Active_Down_Interval. They follow closely: other
+// daemons start Skew_Time anew with each of them.
 const (
 	releaseCopies = 2
-	releaseApart  = 10 * time.Millisecond
+	releaseApart  = time.Millisecond
 )
 
 // vip is one VIP on its way through the stages.
