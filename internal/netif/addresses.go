@@ -54,9 +54,8 @@ type Addresses struct {
 
 	// Used by Run only.
 	conn    *rtnl
-	known   map[string]*task     // what was carried out last, by owner
-	vmacs   map[string]bool      // the macvlans made or used, by name: is it up?
-	left    map[string]time.Time // macvlans that are up and not held, and since when
+	known   map[string]*task // what was carried out last, by owner
+	vmacs   map[string]bool  // the macvlans made or used, by name: is it up?
 	sysctls sysctls
 }
 
@@ -83,7 +82,7 @@ func (t *task) result() error {
 
 // NewAddresses returns an Addresses that has nothing to do yet.
 func NewAddresses(log *slog.Logger) *Addresses {
-	return &Addresses{log: log, kick: make(chan struct{}, 1), known: map[string]*task{}, vmacs: map[string]bool{}, left: map[string]time.Time{},
+	return &Addresses{log: log, kick: make(chan struct{}, 1), known: map[string]*task{}, vmacs: map[string]bool{},
 		sysctls: sysctls{log: log, saved: map[sysctlKey]sysctlValue{}}}
 }
 
@@ -145,17 +144,11 @@ func (a *Addresses) Run(ctx context.Context, applied func(Applied)) error {
 			a.cleanup()
 			return nil
 		}
-		did, again := a.idle(time.Now())
-		if did {
+		if a.idle() {
 			continue
-		}
-		var wake <-chan time.Time
-		if again > 0 {
-			wake = time.After(again)
 		}
 		select {
 		case <-a.kick:
-		case <-wake:
 		case <-ctx.Done():
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -132,54 +131,33 @@ func deleteVMACs() *nl.NetlinkRequest {
 	return request(unix.RTM_DELLINK, 0, nl.NewIfInfomsg(unix.AF_UNSPEC), group)
 }
 
-// linger is how long a macvlan stays up after its addresses left it: the
-// releases of the virtual router still have to leave from its MAC.
-const linger = 200 * time.Millisecond
-
 // idle does one thing that can wait, and reports whether there was one: it
 // deletes a macvlan that no owner uses any more, or sets down one that is not
 // held. Both keep the kernel waiting for 10–30 ms, so new work goes before each.
-// Without one it says when to ask again; 0 is never.
-func (a *Addresses) idle(now time.Time) (did bool, again time.Duration) {
+func (a *Addresses) idle() bool {
 	used, held := a.devicesInUse()
 	for name, up := range a.vmacs {
 		if held[name] || (used[name] && !up) {
-			delete(a.left, name)
 			continue
 		}
-		if _, known := a.left[name]; !known {
-			a.left[name] = now
+		a.vmacs[name] = false
+		if !used[name] {
+			delete(a.vmacs, name)
 		}
-		if wait := a.left[name].Add(linger).Sub(now); wait > 0 {
-			if again == 0 || wait < again {
-				again = wait
-			}
-			continue
+		d, err := a.conn.device(name)
+		if err != nil {
+			return true // deleted by someone, or with its parent
 		}
-		a.tidy(name, used[name])
-		return true, 0
+		req, what := setUp(d.index, false), "set down"
+		if !used[name] {
+			req, what = deleteLink(d.index), "delete"
+		}
+		if err := a.conn.one(req); err != nil {
+			a.log.Warn("cannot tidy up virtual MAC device", "what", what, "interface", name, "error", err)
+		}
+		return true
 	}
-	return false, again
-}
-
-// tidy sets a macvlan down, or deletes it when no owner uses it.
-func (a *Addresses) tidy(name string, used bool) {
-	delete(a.left, name)
-	a.vmacs[name] = false
-	if !used {
-		delete(a.vmacs, name)
-	}
-	d, err := a.conn.device(name)
-	if err != nil {
-		return // deleted by someone, or with its parent
-	}
-	req, what := setUp(d.index, false), "set down"
-	if !used {
-		req, what = deleteLink(d.index), "delete"
-	}
-	if err := a.conn.one(req); err != nil {
-		a.log.Warn("cannot tidy up virtual MAC device", "what", what, "interface", name, "error", err)
-	}
+	return false
 }
 
 // cleanup leaves the host as it was before, but for what is still held.
@@ -202,8 +180,7 @@ func (a *Addresses) cleanup() {
 	for name := range held {
 		delete(a.vmacs, name)
 	}
-	for name := range a.vmacs {
-		a.tidy(name, false)
+	for a.idle() {
 	}
 	a.sysctls.restore(a.conn, keep)
 }

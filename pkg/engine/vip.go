@@ -160,9 +160,10 @@ func allOf(vips []*vip, ok func(*vip) bool) bool {
 //
 // Who preempts a live Active keeps quiet until then: the other one holds the
 // addresses until it hears us, so no packet falls between the two. So does who
-// advertises from a virtual MAC: its device comes up with the addresses.
+// advertises from a virtual MAC: its device comes with the addresses.
 func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause uint64) {
 	v.copies, v.copyAt = 0, time.Time{}
+	v.loser = false
 	v.quiet = reason == vrrp.ReasonPreempted || v.cfg.VMAC && !v.owner()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
 	e.setAddresses(now, v, true)
