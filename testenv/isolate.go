@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -15,15 +17,21 @@ import (
 )
 
 // isolated marks, in the environment, a process that Isolate has started. Its
-// value is the mount namespace that the process has left, so that a mark which
-// came into the environment in another way is not believed.
+// value is the parent's process id, since programs that run in a lab inherit the
+// mark and may isolate themselves again, and the mount namespace that the process
+// has left, so that a mark which came there in another way is not believed.
 const isolated = "VIPD_TESTENV_ISOLATED"
 
-// Isolated reports whether the process runs in namespaces that [Isolate] made.
-func Isolated() bool {
-	left, now := os.Getenv(isolated), mountNS()
-	return strings.HasPrefix(left, "mnt:[") && now != "" && left != now
-}
+// Isolated reports whether [Isolate] has started this process, so that its
+// namespaces are its own.
+func Isolated() bool { return isIsolated() }
+
+// isIsolated looks once: the parent may end before this process does.
+var isIsolated = sync.OnceValue(func() bool {
+	parent, left, _ := strings.Cut(os.Getenv(isolated), " ")
+	now := mountNS()
+	return parent == strconv.Itoa(os.Getppid()) && strings.HasPrefix(left, "mnt:[") && now != "" && left != now
+})
 
 // mountNS names the mount namespace of the process, as in "mnt:[4026531841]".
 func mountNS() string {
@@ -79,7 +87,7 @@ func Isolate() (done bool, code int, err error) {
 func again(asUser bool) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), isolated+"="+mountNS())
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", isolated, os.Getpid(), mountNS()))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
