@@ -3,6 +3,7 @@ package labs
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,4 +39,34 @@ func TestLostAdverts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestContestUnheard: after a split the Backup that took over gives way before
+// the Active has ever heard it. The clients have to come back all the same.
+func TestContestUnheard(t *testing.T) {
+	p := newPair(t)
+	lb1 := p.vipd(p.hosts[0], web(150, 100*time.Millisecond, ""))
+	lb1.waitState("web", "ACTIVE")
+	// It learns the interval of lb1, and hardly ever advertises itself.
+	lb2 := p.vipd(p.hosts[1], web(100, 40*time.Second, ""))
+	lb2.waitState("web", "BACKUP")
+	lb2.eventually(5*time.Second, "lb2 to hear lb1", func() bool { return strings.Contains(lb2.vip("web").Why, "advertises 150") })
+	probes := p.probe()
+	if err := p.lab.Loss(nil, nil, 100, testenv.MatchVRRP); err != nil {
+		t.Fatal(err)
+	}
+	lb2.waitState("web", "ACTIVE")
+	p.answeredBy(probes, "lb2")
+	if err := p.lab.Heal(); err != nil {
+		t.Fatal(err)
+	}
+	mark := time.Now()
+	p.answeredBy(probes, "lb1")
+	took := time.Since(mark)
+	t.Logf("lb1 answers %v after the split", took)
+	if took > 400*time.Millisecond {
+		t.Errorf("lb1 answers %v after the split", took)
+	}
+	lb2.waitState("web", "BACKUP")
+	p.oneHolder(lb1, lb2)
 }
