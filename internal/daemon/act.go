@@ -7,6 +7,7 @@ import (
 
 	"github.com/vipd/vipd/internal/netif"
 	"github.com/vipd/vipd/pkg/check/probe"
+	"github.com/vipd/vipd/pkg/config"
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/vrrp/vrrpnet"
 )
@@ -123,7 +124,35 @@ func (d *Daemon) linkChanged(l netif.Link) {
 			}
 		}
 	}
+	d.watch(cfg)
+}
+
+// watch tells the edges of links what to look at and listen for.
+func (d *Daemon) watch(cfg *config.Config) {
 	d.monitor.SetNames(d.watched(cfg))
+	claims := map[int][]netip.Addr{}
+	for _, v := range cfg.Engine.VIPs {
+		if l := d.links[v.Interface]; l.Present {
+			for _, p := range v.Addresses {
+				claims[l.Index] = append(claims[l.Index], p.Addr())
+			}
+		}
+	}
+	d.claims.Watch(claims)
+}
+
+// claimed brings another machine's announcement to the loop.
+func (d *Daemon) claimed(c netif.Claim) {
+	err := d.ask(d.run, func(time.Time) {
+		for _, l := range d.links {
+			if l.Present && l.Index == c.Index {
+				d.step(engine.AddressClaimed{Interface: l.Name, Address: c.Address, MAC: c.MAC.String()})
+			}
+		}
+	})
+	if err != nil {
+		d.log.Debug("announcement not looked at", "address", c.Address.String(), "error", err)
+	}
 }
 
 // parents returns the interface itself and, for a macvlan of ours, the one that

@@ -67,6 +67,7 @@ type Daemon struct {
 	monitor   *netif.Monitor
 	addresses *netif.Addresses
 	announcer *netif.Announcer
+	claims    *netif.Claims
 	probes    *probe.Runner
 	journal   *journal
 	lateness  *control.Lateness
@@ -92,7 +93,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		opts: opts, log: log, clock: clock, drains: newDrains(opts.StateDir),
 		events: make(chan []engine.Event, 256), asks: make(chan func(time.Time)), ended: make(chan struct{}),
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
-		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log),
+		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
 		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg)}), journal: newJournal(log), lateness: control.NewLateness(),
 	}
 	d.cfg.Store(cfg)
@@ -145,6 +146,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { return d.monitor.Run(run, d.linkSeen) })
 	edges.Go(func() error { return d.addresses.Run(run, d.applied) })
 	edges.Go(func() error { return d.announcer.Run(run) })
+	edges.Go(func() error { return d.claims.Run(run, d.claimed) })
 	edges.Go(func() error { d.probes.Run(run); return nil })
 	edges.Go(func() error { d.journal.Run(run); return nil })
 	edges.Go(func() error { return d.clock.Run(run) })

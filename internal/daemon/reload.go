@@ -112,7 +112,7 @@ func (d *Daemon) configure(cfg *config.Config) {
 	d.probes.Configure(probe.Settings{User: scriptUser(cfg)})
 	d.openPorts(cfg)
 	d.step(engine.Configure{Config: cfg.Engine})
-	d.monitor.SetNames(d.watched(cfg))
+	d.watch(cfg)
 }
 
 // watched lists the interfaces to watch: those of VIPs, their macvlans, and the

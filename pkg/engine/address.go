@@ -42,7 +42,7 @@ type kernel struct {
 // are the host's own: they are left alone.
 func (e *Engine) setAddresses(now time.Time, v *vip, present bool) {
 	v.want, v.applied, v.seen, v.retryAt, v.lookAt = present, false, false, time.Time{}, time.Time{}
-	v.bursts, v.refreshAt = nil, time.Time{} // announced again when it is applied
+	v.bursts, v.refreshAt, v.claimAt = nil, time.Time{}, time.Time{} // announced again when it is applied
 	e.applySeq++
 	v.seq = e.applySeq
 	if v.owner() {

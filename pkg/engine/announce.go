@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vipd/vipd/pkg/vrrp"
@@ -10,6 +11,14 @@ import (
 
 // contestApart is the least time between two bursts that lesser adverts cause.
 const contestApart = 50 * time.Millisecond
+
+// Claims are answered claimGrace later, by claimsMost bursts at once and
+// claimsPerSecond in the long run.
+const (
+	claimGrace      = 20 * time.Millisecond
+	claimsMost      = 10
+	claimsPerSecond = 1
+)
 
 // contestCalm is how long no lesser advert must have come before one is worth a
 // record of its own again.
@@ -22,6 +31,11 @@ type announcing struct {
 	refreshAt time.Time
 	contestAt time.Time // last contest
 	contested time.Time // last burst for one
+
+	claimAt    time.Time // when a claim is answered, zero when there is none
+	claimText  string
+	answers    float64 // bursts that claims may still cause
+	answeredAt time.Time
 }
 
 // burstDue is when the next burst is due, zero when none is planned.
@@ -90,10 +104,46 @@ func (e *Engine) contest(now time.Time, v *vip) {
 	if v.reason == string(vrrp.ReasonPreempted) && now.Sub(v.since) < v.cfg.Interval {
 		v.contestAt = now
 	}
+	e.answerContest(now, v, "lower-priority", "another host advertised it with a lower priority")
+}
+
+// addressClaimed notes that another machine announced an address that is held
+// here. Where adverts are lost it is the first sign, or the only one, that a
+// lesser Active has been there. It is answered after claimGrace, unless a better
+// Active was heard by then: one that preempts announces before it advertises.
+func (e *Engine) addressClaimed(now time.Time, ev AddressClaimed) {
+	for _, v := range e.vips {
+		holds := v.state == Active && v.want && v.applied && v.cfg.Interface == ev.Interface
+		if !holds || !slices.ContainsFunc(v.cfg.Addresses, func(p netip.Prefix) bool { return p.Addr() == ev.Address }) {
+			continue
+		}
+		if v.claimAt.IsZero() {
+			v.claimAt, v.claimText = now.Add(claimGrace), fmt.Sprintf("%s announced %s", ev.MAC, ev.Address)
+			e.schedule(v)
+		}
+	}
+}
+
+// answerClaim answers what addressClaimed noted. Two that hear each other's
+// announcements and not each other's adverts would answer for ever: they may,
+// but not often.
+func (e *Engine) answerClaim(now time.Time, v *vip) {
+	v.claimAt = time.Time{}
+	v.answers = min(v.answers+claimsPerSecond*now.Sub(v.answeredAt).Seconds(), claimsMost)
+	v.answeredAt = now
+	if v.answers >= 1 {
+		v.answers--
+		e.answerContest(now, v, "claim", v.claimText)
+	}
+}
+
+// answerContest announces the addresses again, and reports the first contest
+// after a calm time.
+func (e *Engine) answerContest(now time.Time, v *vip, reason, what string) {
 	v.contests++
 	if v.contestAt.IsZero() || now.Sub(v.contestAt) > contestCalm {
-		e.report(now, Record{Type: RecordConflict, Name: v.name, Reason: "lower-priority", Severity: Warning, Cause: v.record,
-			Text: fmt.Sprintf("%s: another host advertised it with a lower priority; announced again", v.name)})
+		e.report(now, Record{Type: RecordConflict, Name: v.name, Reason: reason, Severity: Warning, Cause: v.record,
+			Text: fmt.Sprintf("%s: %s; announced again", v.name, what)})
 	}
 	v.contestAt = now
 	if !v.applied || now.Sub(v.contested) < contestApart {

@@ -66,6 +66,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.advertReceived(now, ev)
 	case LinkChanged:
 		e.linkChanged(now, ev.Link)
+	case AddressClaimed:
+		e.addressClaimed(now, ev)
 	case AddressesApplied:
 		e.addressesApplied(now, ev)
 	case CheckDone:

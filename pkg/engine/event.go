@@ -36,6 +36,14 @@ type (
 	// state. Changes may be merged; the last one always arrives.
 	LinkChanged struct{ Link Link }
 
+	// AddressClaimed says that another machine announced an address on a link
+	// where VIPs are, by gratuitous ARP or an unsolicited neighbour advertisement.
+	AddressClaimed struct {
+		Interface string
+		Address   netip.Addr
+		MAC       string
+	}
+
 	// AddressesApplied answers a [SetAddresses]. Err is the cause in words, ""
 	// when the kernel now is as was wanted.
 	AddressesApplied struct {
@@ -103,6 +111,7 @@ func (Stop) event()             {}
 func (Configure) event()        {}
 func (AdvertReceived) event()   {}
 func (LinkChanged) event()      {}
+func (AddressClaimed) event()   {}
 func (AddressesApplied) event() {}
 func (CheckDone) event()        {}
 func (SendFailed) event()       {}

@@ -71,7 +71,7 @@ func (v *vip) owner() bool { return v.cfg.Priority == vrrp.PriorityOwner }
 
 // next returns the earliest deadline of the VIP.
 func (v *vip) next() time.Time {
-	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.burstDue(), v.refreshAt, v.copyAt, v.blockedUntil)
+	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.burstDue(), v.refreshAt, v.claimAt, v.copyAt, v.blockedUntil)
 	if v.drained != nil {
 		next = earliest(next, v.drained.Until)
 	}
@@ -100,6 +100,9 @@ func (e *Engine) wake(now time.Time, v *vip) {
 	if !v.lookAt.IsZero() && !now.Before(v.lookAt) {
 		v.lookAt = time.Time{}
 		e.reconcile(now, v)
+	}
+	if !v.claimAt.IsZero() && !now.Before(v.claimAt) {
+		e.answerClaim(now, v)
 	}
 	e.announceDue(now, v)
 	expired := v.drained != nil && !v.drained.Until.IsZero() && !now.Before(v.drained.Until)

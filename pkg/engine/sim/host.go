@@ -165,9 +165,13 @@ func (h *Host) sight(ifname string) {
 	})
 }
 
+func (h *Host) mac(ifname string) string {
+	return fmt.Sprintf("02:00:00:00:%02x:%02x", h.links[ifname].index, h.index)
+}
+
 func (h *Host) snapshot(ifname string) engine.Link {
 	l := h.links[ifname]
-	s := engine.Link{Name: ifname, Present: true, Up: l.up, MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", l.index, h.index)}
+	s := engine.Link{Name: ifname, Present: true, Up: l.up, MAC: h.mac(ifname)}
 	s.Addresses = append(s.Addresses, address(l.index, h.index))
 	for _, name := range slices.Sorted(maps.Keys(h.kernel)) {
 		if p := h.kernel[name]; p.link == ifname {
@@ -291,4 +295,5 @@ func (h *Host) announce(a engine.Announce) {
 		h.w.trace(h.name, "garp for %s (%s) turns the clients", a.VIP, a.Cause)
 	}
 	h.w.cache[a.VIP] = h.name
+	h.w.claim(h, a)
 }

@@ -140,6 +140,22 @@ func (w *World) carry(from *Host, a engine.SendAdvert) {
 	}
 }
 
+// claim lets every other host on the same network hear an announcement.
+func (w *World) claim(from *Host, a engine.Announce) {
+	for _, to := range w.hosts {
+		if to == from || w.cuts[[2]string{from.name, to.name}] {
+			continue
+		}
+		for _, ip := range a.Addresses {
+			w.after(wireDelay, func() {
+				if to.reaches(a.Interface) {
+					to.step(engine.AddressClaimed{Interface: a.Interface, Address: ip, MAC: from.mac(a.Interface)})
+				}
+			})
+		}
+	}
+}
+
 // trace writes one line into the transcript and the hash.
 func (w *World) trace(host, format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
