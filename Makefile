@@ -16,10 +16,11 @@ GOLANGCI_VERSION := v2.6.2
 GOLANGCI         := bin/tools/golangci-lint-$(GOLANGCI_VERSION)
 
 # FUZZTIME is for each fuzz function, SEEDS are the worlds of `make sim`, ARCHES
-# those of `make dist`.
+# those of `make dist`, BENCH more flags of the benchmarks (-h lists them).
 FUZZTIME ?= 60s
 SEEDS    ?= 10000
 ARCHES   ?= amd64 arm64
+BENCH    ?=
 
 # Labs measure time, so they run one after the other and without the race
 # detector. The detector needs a C compiler; without one tests run without it.
@@ -83,7 +84,7 @@ lab: go deps build ## the namespace labs, with keepalived and FRR
 	@$(LAB) | $(GO) run ./testenv/summary
 
 bench: go deps build ## measure against keepalived and FRR in one run; writes docs/benchmarks.md
-	$(GO) run ./testenv/bench -vipd bin/vipd -o docs/benchmarks.md
+	$(GO) run ./testenv/bench -out docs/benchmarks.md $(BENCH)
 
 man: ## check the manual pages
 	@if [ -z "$(MAN)" ]; then :; \
