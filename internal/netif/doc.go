@@ -1,9 +1,10 @@
-// Package netif touches the host's network interfaces. It has three long-lived
+// Package netif touches the host's network interfaces. It has four long-lived
 // parts, which do not know each other and which the daemon connects:
 //
 //	Monitor    watches named links and reports each one as a whole snapshot
 //	Addresses  makes the kernel have, or not have, addresses and routes
 //	Announcer  tells the network with gratuitous ARP and unsolicited NA
+//	Claims     hears other machines tell the network the same
 //
 // What has to be done goes in through methods that never block, and what
 // happened comes out through the function given to Run, on Run's goroutine.
