@@ -13,30 +13,25 @@ type handover struct {
 	away, back  func(context.Context, *pair) error
 }
 
-var handovers = []handover{
-	{"SIGTERM", "The Active daemon is asked to end, and is started again.",
+var (
+	sigterm = handover{"SIGTERM", "The Active daemon is asked to end, and is started again.",
 		func(ctx context.Context, p *pair) error { return p.agents[0].stop(ctx) },
-		func(_ context.Context, p *pair) error { return p.start(0) }},
-	{"Priority change by reload", "The Active's priority falls from 150 to 50 by a reload, and rises again by another. FRR: not tried.",
+		func(_ context.Context, p *pair) error { return p.start(0) }}
+	priorityChange = handover{"Priority change by reload", "The Active's priority falls from 150 to 50 by a reload, and rises again by another. FRR: not tried.",
 		func(_ context.Context, p *pair) error { return p.reprioritise(50) },
-		func(_ context.Context, p *pair) error { return p.reprioritise(150) }},
-	{"Drain", "`vipd drain` on the Active, then `vipd undrain`. The others have no such command.",
+		func(_ context.Context, p *pair) error { return p.reprioritise(150) }}
+	drain = handover{"Drain", "`vipd drain` on the Active, then `vipd undrain`. The others have no such command.",
 		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "drain", "v1") },
-		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "undrain", "v1") }},
-	{"Failover", "`vipd failover` on the Active, then `vipd undrain`, which lets it preempt again. The others have no such command.",
+		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "undrain", "v1") }}
+	failover = handover{"Failover", "`vipd failover` on the Active, then `vipd undrain`, which lets it preempt again. The others have no such command.",
 		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "failover", "v1") },
-		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "undrain", "v1") }},
-}
+		func(ctx context.Context, p *pair) error { return p.agents[0].command(ctx, "undrain", "v1") }}
+)
 
-// measureHandover moves the address on purpose, at adverts every 100 ms.
-func measureHandover(ctx context.Context, b *bench) error {
-	for _, h := range handovers {
-		t := b.table(h.title+", adverts every 100 ms", h.text+" The Backup's skew time is 61 ms.", "lost probes", "fail-back: lost probes")
-		if err := b.turns(ctx, t, spec{interval: 100 * time.Millisecond, vips: 1}, h.once); err != nil {
-			return err
-		}
-	}
-	return nil
+// measure moves the address on purpose, at adverts every 100 ms.
+func (h handover) measure(ctx context.Context, b *bench) error {
+	t := b.table(h.title+", adverts every 100 ms", h.text+" The Backup's skew time is 61 ms.", "lost probes", "fail-back: lost probes")
+	return b.turns(ctx, t, spec{interval: 100 * time.Millisecond, vips: 1}, h.once)
 }
 
 func (p *pair) reprioritise(priority int) error {

@@ -10,8 +10,8 @@ import (
 
 // measureLoss drops adverts on their way, in every direction, while a client
 // goes on.
-func measureLoss(ctx context.Context, b *bench) error {
-	for _, percent := range []float64{10, 20, 30} {
+func measureLoss(percent float64) func(context.Context, *bench) error {
+	return func(ctx context.Context, b *bench) error {
 		t := b.table(fmt.Sprintf("%.0f %% of adverts lost for %s, adverts every 100 ms", percent, b.loss),
 			"Each advert is lost with this probability on the way to each host; everything else arrives. "+
 				"*False failovers* counts how often the Backup began to advertise.", "lost probes", "longest gap")
@@ -24,8 +24,8 @@ func measureLoss(ctx context.Context, b *bench) error {
 			}
 		}
 		b.finished(t)
+		return nil
 	}
-	return nil
 }
 
 func (b *bench) lose(ctx context.Context, d daemon, percent float64, t *table) error {
