@@ -66,6 +66,7 @@ func (h handover) once(ctx context.Context, p *pair, part float64, t *table) err
 	if err := p.givenBack(ctx, probes, back); err != nil {
 		return err
 	}
+	p.steps(away, t)
 	return h.note(probes.Stop(), p.daemon.name, away, back, t)
 }
 
@@ -85,4 +86,26 @@ func (h handover) note(r *testenv.Report, name string, away, back time.Time, t *
 	t.add("fail-back: longest gap", "ms", name, ms(again.gap))
 	t.add("fail-back: until it answers", "ms", name, ms(again.outage))
 	return nil
+}
+
+// steps adds what the wire shows of a takeover after a release: when the Backup
+// advertised and when it announced the address.
+func (p *pair) steps(since time.Time, t *table) {
+	var release, advert time.Time
+	for _, f := range p.wire.Since(since) {
+		switch {
+		case release.IsZero():
+			if f.VRRP != nil && f.VRRP.VRID == 1 && f.VRRP.Priority == 0 {
+				release = f.Time
+			}
+		case advert.IsZero():
+			if isAdvert(f, 1) {
+				advert = f.Time
+				t.add("release to advert", "ms", p.daemon.name, ms(advert.Sub(release)))
+			}
+		case f.ARP != nil && f.ARP.Gratuitous() && f.ARP.Sender == served:
+			t.add("advert to announcement", "ms", p.daemon.name, ms(f.Time.Sub(advert)))
+			return
+		}
+	}
 }
