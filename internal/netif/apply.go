@@ -324,8 +324,8 @@ func addressRequest(kind, flags, index int, p netip.Prefix) *nl.NetlinkRequest {
 		family = unix.AF_INET
 	}
 	msg := nl.NewIfAddrmsg(family)
-	msg.Prefixlen = uint8(p.Bits()) //nolint:gosec // 0–128
-	msg.Index = uint32(index)       //nolint:gosec // from the kernel
+	msg.Prefixlen = uint8(p.Bits()) // 0–128
+	msg.Index = uint32(index)       // from the kernel
 	if p.Addr().Is4() && p.Addr().IsLinkLocalUnicast() {
 		msg.Scope = unix.RT_SCOPE_LINK
 	}

@@ -70,7 +70,7 @@ func unsolicitedNA(mac net.HardwareAddr, source, ip netip.Addr, router bool) ([]
 	}
 	packet := make([]byte, ipv6Header, ipv6Header+len(message))
 	packet[0] = 6 << 4
-	binary.BigEndian.PutUint16(packet[4:], uint16(len(message))) //nolint:gosec // 32
+	binary.BigEndian.PutUint16(packet[4:], uint16(len(message))) // 32
 	packet[6], packet[7] = nextHeaderV6, naHopLimit
 	copy(packet[8:], source.AsSlice())
 	copy(packet[24:], allNodes.AsSlice())

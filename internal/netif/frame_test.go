@@ -91,5 +91,5 @@ func checksum6(packet []byte) uint16 {
 	}
 	sum = sum>>16 + sum&0xffff
 	sum = sum>>16 + sum&0xffff
-	return ^uint16(sum) //nolint:gosec // folded to 16 bits
+	return ^uint16(sum) // folded to 16 bits
 }

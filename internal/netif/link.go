@@ -67,7 +67,7 @@ func (c *rtnl) addresses(index int) ([]address, error) {
 	err := c.list(func() error {
 		all = all[:0]
 		msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
-		msg.Index = uint32(index) //nolint:gosec // from the kernel
+		msg.Index = uint32(index) // from the kernel
 		return c.ask(request(unix.RTM_GETADDR, unix.NLM_F_DUMP, msg), func(b []byte) {
 			if a, ok := parseAddress(b); ok && (index == 0 || a.index == index) {
 				all = append(all, a)
@@ -97,7 +97,7 @@ func parseDevice(b []byte) device {
 	}
 	d := device{
 		hardware: binary.NativeEndian.Uint16(b[2:]),
-		index:    int(int32(binary.NativeEndian.Uint32(b[4:]))), //nolint:gosec // the field is signed
+		index:    int(int32(binary.NativeEndian.Uint32(b[4:]))), // the field is signed
 		flags:    binary.NativeEndian.Uint32(b[8:]),
 	}
 	for _, a := range attributes(b[unix.SizeofIfInfomsg:]) {
@@ -174,8 +174,8 @@ func carrier(sock int, name string) (on, known bool, err error) {
 		_    [16]byte
 	}
 	copy(ifr.name[:unix.IFNAMSIZ-1], name)
-	ifr.data = unsafe.Pointer(&value)                                                                           //nolint:gosec // struct ifreq holds a pointer
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(sock), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&ifr))) //nolint:gosec // as above
+	ifr.data = unsafe.Pointer(&value)                                                                           // struct ifreq holds a pointer
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(sock), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&ifr))) // as above
 	switch errno {
 	case 0:
 		return value.data != 0, true, nil

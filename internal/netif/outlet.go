@@ -105,7 +105,7 @@ func (c *rtnl) defaultRoutes(index int) []netip.Addr {
 		}
 	}
 	msg := &nl.RtMsg{RtMsg: unix.RtMsg{Family: unix.AF_INET, Table: unix.RT_TABLE_MAIN}}
-	oif := nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))) //nolint:gosec // from the kernel
+	oif := nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))) // from the kernel
 	err := c.ask(request(unix.RTM_GETROUTE, unix.NLM_F_DUMP, msg, oif), func(b []byte) {
 		if len(b) < unix.SizeofRtMsg || b[1] != 0 { // length of the destination prefix
 			return
@@ -139,7 +139,7 @@ func (c *rtnl) defaultRoutes(index int) []netip.Addr {
 
 // neighbour reads the MAC that is known for ip.
 func (c *rtnl) neighbour(index int, ip netip.Addr) (mac net.HardwareAddr, ok bool) {
-	msg := &netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index)} //nolint:gosec // from the kernel
+	msg := &netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index)} // from the kernel
 	err := c.ask(request(unix.RTM_GETNEIGH, 0, msg, nl.NewRtAttr(unix.NDA_DST, ip.AsSlice())), func(b []byte) {
 		if len(b) < unix.SizeofNdMsg {
 			return

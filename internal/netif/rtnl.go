@@ -198,7 +198,7 @@ func kernelError(m syscall.NetlinkMessage) error {
 	if len(m.Data) < 4 {
 		return nil
 	}
-	errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data))) //nolint:gosec // small negative number
+	errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data))) // small negative number
 	if errno == 0 {
 		return nil
 	}

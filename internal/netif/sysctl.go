@@ -89,7 +89,7 @@ func (s *sysctls) restore(c *rtnl, keep map[int]bool) {
 
 func setConf(index int, name conf4, value uint32) *nl.NetlinkRequest {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(index) //nolint:gosec // from the kernel
+	msg.Index = int32(index) // from the kernel
 	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC|unix.NLA_F_NESTED, nil)
 	family := spec.AddRtAttr(unix.AF_INET|unix.NLA_F_NESTED, nil)
 	family.AddRtAttr(unix.IFLA_INET_CONF|unix.NLA_F_NESTED, nil).

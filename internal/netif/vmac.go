@@ -102,7 +102,7 @@ func makeVMAC(log *slog.Logger, name string, mac net.HardwareAddr, parent device
 	}
 	// Netlink cannot set this one. With accept_ra a router's advertisement would
 	// make an address of the virtual MAC and a default route through the macvlan.
-	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_ra", []byte("0"), 0o644) //nolint:gosec // no file is made
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_ra", []byte("0"), 0o644) // no file is made
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		log.Warn("cannot keep router advertisements off the macvlan", "interface", name, "error", err)
 	}
@@ -112,7 +112,7 @@ func makeVMAC(log *slog.Logger, name string, mac net.HardwareAddr, parent device
 
 func setUp(index int, up bool) *nl.NetlinkRequest {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(index) //nolint:gosec // from the kernel
+	msg.Index = int32(index) // from the kernel
 	msg.Change = unix.IFF_UP
 	if up {
 		msg.Flags = unix.IFF_UP
@@ -122,7 +122,7 @@ func setUp(index int, up bool) *nl.NetlinkRequest {
 
 func deleteLink(index int) *nl.NetlinkRequest {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(index) //nolint:gosec // from the kernel
+	msg.Index = int32(index) // from the kernel
 	return request(unix.RTM_DELLINK, 0, msg)
 }
 

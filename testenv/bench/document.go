@@ -29,7 +29,7 @@ func (b *bench) write() error {
 		_, err := os.Stdout.WriteString(s.String())
 		return err
 	}
-	if err := os.WriteFile(b.out, []byte(s.String()), 0o644); err != nil { //nolint:gosec // a document for everybody
+	if err := os.WriteFile(b.out, []byte(s.String()), 0o644); err != nil { // a document for everybody
 		return fmt.Errorf("write the document: %w", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,11 +15,12 @@ import (
 // unit file holds a VIP, and its checks run without any capability.
 func TestWithoutRoot(t *testing.T) {
 	p := newPair(t, "setpriv")
-	if os.Getuid() != 0 {
-		t.Skip("only root can become another user")
-	}
-	if _, err := os.ReadFile("/proc/self/uid_map"); err != nil {
+	mapped, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
 		t.Fatal(err)
+	}
+	if f := strings.Fields(string(mapped)); len(f) < 3 || f[2] == "1" {
+		t.Skip("an ordinary user cannot become another one")
 	}
 	h := p.hosts[0]
 	dir := filepath.Join(h.Dir(), "unprivileged")
@@ -46,7 +48,6 @@ interval = "100ms"`))
 		}
 	}
 	const caps = "-all,+net_admin,+net_raw"
-	var err error
 	a.proc, err = h.Start(exec.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps="+caps, "--ambient-caps="+caps,
 		"--bounding-set="+caps, "--no-new-privs", binary, "run", "--config", a.config, "--socket", a.socket, "--state-dir", dir))
 	if err != nil {
