@@ -110,12 +110,12 @@ func FuzzPositions(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 1<<14 || strings.HasPrefix(text, "\ufeff") || strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
-			t.Skip("cut or refused before it is parsed")
+			return // cut or refused before it is parsed
 		}
 		file := &file{name: "x", text: text}
 		root, twice := scan(file) // must end, whatever the text
 		if tooDeep(text) >= 0 {
-			t.Skip("refused before it is parsed")
+			return // refused before it is parsed
 		}
 		values, err := decode(text)
 		if err != nil || len(twice) > 0 {

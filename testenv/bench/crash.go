@@ -83,17 +83,11 @@ func (b *bench) fresh(ctx context.Context, p *pair) (*pair, error) {
 
 // crash is one host death and one fail-back.
 func crash(ctx context.Context, p *pair, part float64, t *table) error {
-	probes, err := p.probe()
+	probes, err := p.steady(ctx, part)
 	if err != nil {
 		return err
 	}
 	defer probes.Stop()
-	if err := answered(ctx, probes, "lb1"); err != nil {
-		return err
-	}
-	if err := p.phase(ctx, part); err != nil {
-		return err
-	}
 	died := time.Now()
 	if err := p.lab.PortDown(p.hosts[0]); err != nil {
 		return err

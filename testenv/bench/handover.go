@@ -41,17 +41,11 @@ func (p *pair) reprioritise(priority int) error {
 }
 
 func (h handover) once(ctx context.Context, p *pair, part float64, t *table) error {
-	probes, err := p.probe()
+	probes, err := p.steady(ctx, part)
 	if err != nil {
 		return err
 	}
 	defer probes.Stop()
-	if err := answered(ctx, probes, "lb1"); err != nil {
-		return err
-	}
-	if err := p.phase(ctx, part); err != nil {
-		return err
-	}
 	away := time.Now()
 	if err := h.away(ctx, p); err != nil {
 		return err

@@ -176,3 +176,20 @@ func moved(r *testenv.Report, host string, from, to time.Time) (move, error) {
 
 // ms is a duration as a figure of a table.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// steady begins to probe, and returns when lb1 answers and the wanted part of an
+// advert interval has passed. The caller stops the prober.
+func (p *pair) steady(ctx context.Context, part float64) (*testenv.Prober, error) {
+	probes, err := p.probe()
+	if err != nil {
+		return nil, err
+	}
+	if err = answered(ctx, probes, "lb1"); err == nil {
+		err = p.phase(ctx, part)
+	}
+	if err != nil {
+		probes.Stop()
+		return nil, err
+	}
+	return probes, nil
+}

@@ -17,17 +17,11 @@ func measureReload(ctx context.Context, b *bench) error {
 }
 
 func reloadOnce(ctx context.Context, p *pair, part float64, t *table) error {
-	probes, err := p.probe()
+	probes, err := p.steady(ctx, part)
 	if err != nil {
 		return err
 	}
 	defer probes.Stop()
-	if err := answered(ctx, probes, "lb1"); err != nil {
-		return err
-	}
-	if err := p.phase(ctx, part); err != nil {
-		return err
-	}
 	before := time.Now()
 	p.spec.more = !p.spec.more
 	if err := p.agents[0].reload(p.of(0)); err != nil {

@@ -27,17 +27,11 @@ func deleteAddress(ctx context.Context, p *pair, part float64, t *table) error {
 	if p.daemon.name == "frr" {
 		return errNone // the address is not its own to put back
 	}
-	probes, err := p.probe()
+	probes, err := p.steady(ctx, part)
 	if err != nil {
 		return err
 	}
 	defer probes.Stop()
-	if err := answered(ctx, probes, "lb1"); err != nil {
-		return err
-	}
-	if err := p.phase(ctx, part); err != nil {
-		return err
-	}
 	w, err := watchAddresses(p.hosts[0], 1)
 	if err != nil {
 		return err
@@ -65,17 +59,11 @@ func deleteLink(ctx context.Context, p *pair, part float64, t *table) error {
 	if p.daemon.name == "frr" {
 		return errNone
 	}
-	probes, err := p.probe()
+	probes, err := p.steady(ctx, part)
 	if err != nil {
 		return err
 	}
 	defer probes.Stop()
-	if err := answered(ctx, probes, "lb1"); err != nil {
-		return err
-	}
-	if err := p.phase(ctx, part); err != nil {
-		return err
-	}
 	gone := time.Now()
 	if err := p.hosts[0].DeleteLink("eth0"); err != nil {
 		return err
