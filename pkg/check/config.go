@@ -27,30 +27,3 @@ type Spec interface {
 	// Type is the word in the configuration: exec, tcp, file.
 	Type() string
 }
-
-// Exec runs a program; exit code 0 is good.
-type Exec struct {
-	Command []string // argv, no shell
-	User    string   // runs as this user, "" = the configured script user
-}
-
-// TCP connects to an address.
-type TCP struct {
-	Address string // host:port
-	Source  string // local address, "" = any
-}
-
-// File looks at a file.
-type File struct {
-	Path   string
-	Absent bool // good while the file does not exist, instead of while it does
-}
-
-// Type implements Spec.
-func (Exec) Type() string { return "exec" }
-
-// Type implements Spec.
-func (TCP) Type() string { return "tcp" }
-
-// Type implements Spec.
-func (File) Type() string { return "file" }

@@ -2,9 +2,7 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -202,67 +200,4 @@ func (b *builder) routes(s section) []engine.Route {
 		})
 	}
 	return routes
-}
-
-func (b *builder) check(s section) check.Config {
-	c := check.Config{
-		Interval:     get[time.Duration](s, "interval"),
-		Timeout:      get[time.Duration](s, "timeout"),
-		FastInterval: get[time.Duration](s, "fast_interval"),
-		Rise:         get[int](s, "rise"),
-		Fall:         get[int](s, "fall"),
-		InitOK:       get[string](s, "init") == "ok",
-		Weight:       get[check.Weight](s, "weight"),
-	}
-	if s.find("timeout") == nil {
-		c.Timeout = c.Interval
-	}
-	if !b.must(s, "type", `"tcp"`) {
-		return c
-	}
-	kind := get[string](s, "type")
-	b.onlyOf(s, kind)
-	switch kind {
-	case "exec":
-		b.must(s, "command", `["/usr/local/bin/check"]`)
-		c.Spec = check.Exec{Command: getList[string](s, "command"), User: get[string](s, "user")}
-	case "tcp":
-		c.Spec = b.tcp(s)
-	case "file":
-		b.must(s, "path", `"/run/maintenance"`)
-		c.Spec = check.File{Path: get[string](s, "path"), Absent: !get[bool](s, "exists")}
-	}
-	return c
-}
-
-func (b *builder) tcp(s section) check.TCP {
-	port, target := s.find("port"), s.find("address")
-	switch {
-	case port == nil && target == nil:
-		b.must(s, "port", "443")
-	case port != nil && target != nil:
-		b.atKey(port, Error, fmt.Sprintf("%s: `port` and `address` exclude each other", s.node), "address holds a port: \"192.0.2.1:443\"")
-	}
-	t := check.TCP{Address: get[string](s, "address")}
-	switch {
-	case t.Address == "":
-		t.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(get[int](s, "port")))
-	case strings.HasPrefix(t.Address, ":"):
-		t.Address = "127.0.0.1" + t.Address
-	}
-	if source := get[netip.Addr](s, "source"); source.IsValid() {
-		t.Source = source.String()
-	}
-	return t
-}
-
-// onlyOf reports keys of other types of check.
-func (b *builder) onlyOf(s section, kind string) {
-	for _, n := range s.node.children() {
-		row := rowOf()[s.pattern+"."+n.name]
-		if kind != "" && row != nil && row.only != "" && row.only != kind {
-			b.atKey(n, Error, fmt.Sprintf("%s: a check of type %s has no `%s`", s.node, kind, n.name),
-				fmt.Sprintf("`%s` is for `type = %q`", n.name, row.only))
-		}
-	}
 }

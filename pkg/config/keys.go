@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,7 +16,7 @@ type key struct {
 	doc  string   // one sentence
 	rfc  string   // the standard's name for it, and where that is defined
 	also []string // what others call it: keepalived, FRR
-	only string   // the type of check that has it; "" = every one
+	only []string // the types of check that have it; none = every one
 }
 
 // table is one row of the tables, with what others call it.
@@ -51,8 +52,10 @@ var (
 	argument      = text{what: "a string", free: true}
 )
 
-// keyRows is the table of keys.
-var keyRows = []key{
+// keyRows is the table of keys, in the order of the manual.
+var keyRows = slices.Concat(generalRows, checkRows)
+
+var generalRows = []key{
 	{path: "include", kind: list{text{what: "a file name or pattern"}}, none: "no other files",
 		doc: "Files to read as well, relative to this file; patterns are sorted, and the same key in two files is an error."},
 
@@ -138,39 +141,6 @@ var keyRows = []key{
 	{path: "sync.*.vips", kind: list{nameText}, none: required,
 		doc:  "VIPs that are held together or not at all.",
 		also: []string{"group"}},
-
-	{path: "check.*.type", kind: choice{"exec", "tcp", "file"}, none: required,
-		doc: "What the check does: run a program, connect, or look for a file."},
-	{path: "check.*.interval", kind: duration{10 * time.Millisecond, 24 * time.Hour, false}, def: `"1s"`,
-		doc: "Time between the starts of two probes."},
-	{path: "check.*.timeout", kind: duration{time.Millisecond, 24 * time.Hour, false}, none: "the interval",
-		doc: "A probe that takes longer has failed; at most the interval."},
-	{path: "check.*.fast_interval", kind: duration{10 * time.Millisecond, 24 * time.Hour, false}, none: "the interval",
-		doc: "Interval while the check is rising or falling; at most the interval."},
-	{path: "check.*.rise", kind: integer{1, 1000}, def: `2`,
-		doc: "Good results in a row that make the check pass."},
-	{path: "check.*.fall", kind: integer{1, 1000}, def: `2`,
-		doc: "Bad results in a row that make the check fail."},
-	{path: "check.*.weight", kind: weight{}, def: `"fault"`,
-		doc: "What a failure does to a VIP that lists the check: \"fault\" makes it not eligible, a negative number lowers its priority; a positive one raises it while the check passes."},
-	{path: "check.*.init", kind: choice{"fail", "ok"}, def: `"fail"`,
-		doc:  "Result before the first probe.",
-		also: []string{"init_fail"}},
-	{path: "check.*.command", kind: list{argument}, none: required, only: "exec",
-		doc:  "Program and arguments, without a shell; exit code 0 is good.",
-		also: []string{"script"}},
-	{path: "check.*.user", kind: userText, none: "node.script_user", only: "exec",
-		doc: "User that runs the program."},
-	{path: "check.*.port", kind: integer{1, 65535}, none: "address is given", only: "tcp",
-		doc: "Port on 127.0.0.1 to connect to."},
-	{path: "check.*.address", kind: text{what: "host:port, or :port for 127.0.0.1", check: checkTarget}, none: "port is given", only: "tcp",
-		doc: "Host and port to connect to."},
-	{path: "check.*.source", kind: address{loopback: true}, none: "the system chooses", only: "tcp",
-		doc: "Local address to connect from."},
-	{path: "check.*.path", kind: pathText, none: required, only: "file",
-		doc: "File to look for.", also: []string{"file"}},
-	{path: "check.*.exists", kind: boolean{}, def: `true`, only: "file",
-		doc: "Good while the file exists; false: good while it does not."},
 }
 
 // rowOf finds a row of keyRows by its path.

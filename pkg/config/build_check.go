@@ -1,0 +1,97 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+)
+
+// checkTypes says how the table of each type of check becomes what its probe
+// does.
+var checkTypes = map[string]func(*builder, section) check.Spec{
+	"exec": execSpec,
+	"tcp":  tcpSpec,
+	"file": fileSpec,
+}
+
+// checkType is a choice of the types of checks.
+type checkType struct{}
+
+func (checkType) choice() choice { return slices.Sorted(maps.Keys(checkTypes)) }
+
+func (k checkType) allowed() string { return k.choice().allowed() }
+
+func (k checkType) parse(r *reporter, n *node) (any, bool) { return k.choice().parse(r, n) }
+
+func (b *builder) check(s section) check.Config {
+	c := check.Config{
+		Interval:     get[time.Duration](s, "interval"),
+		Timeout:      get[time.Duration](s, "timeout"),
+		FastInterval: get[time.Duration](s, "fast_interval"),
+		Rise:         get[int](s, "rise"),
+		Fall:         get[int](s, "fall"),
+		InitOK:       get[string](s, "init") == "ok",
+		Weight:       get[check.Weight](s, "weight"),
+	}
+	if s.find("timeout") == nil {
+		c.Timeout = c.Interval
+	}
+	if !b.must(s, "type", `"tcp"`) {
+		return c
+	}
+	kind := get[string](s, "type")
+	b.onlyOf(s, kind)
+	if make := checkTypes[kind]; make != nil {
+		c.Spec = make(b, s)
+	}
+	return c
+}
+
+func execSpec(b *builder, s section) check.Spec {
+	b.must(s, "command", `["/usr/local/bin/check"]`)
+	return check.Exec{Command: getList[string](s, "command"), User: get[string](s, "user")}
+}
+
+func fileSpec(b *builder, s section) check.Spec {
+	b.must(s, "path", `"/run/maintenance"`)
+	return check.File{Path: get[string](s, "path"), Absent: !get[bool](s, "exists")}
+}
+
+func tcpSpec(b *builder, s section) check.Spec {
+	port, target := s.find("port"), s.find("address")
+	switch {
+	case port == nil && target == nil:
+		b.must(s, "port", "443")
+	case port != nil && target != nil:
+		b.atKey(port, Error, fmt.Sprintf("%s: `port` and `address` exclude each other", s.node), "address holds a port: \"192.0.2.1:443\"")
+	}
+	t := check.TCP{Address: get[string](s, "address")}
+	switch {
+	case t.Address == "":
+		t.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(get[int](s, "port")))
+	case strings.HasPrefix(t.Address, ":"):
+		t.Address = "127.0.0.1" + t.Address
+	}
+	if source := get[netip.Addr](s, "source"); source.IsValid() {
+		t.Source = source.String()
+	}
+	return t
+}
+
+// onlyOf reports keys of other types of check.
+func (b *builder) onlyOf(s section, kind string) {
+	for _, n := range s.node.children() {
+		row := rowOf()[s.pattern+"."+n.name]
+		if kind != "" && row != nil && len(row.only) > 0 && !slices.Contains(row.only, kind) {
+			b.atKey(n, Error, fmt.Sprintf("%s: a check of type %s has no `%s`", s.node, kind, n.name),
+				fmt.Sprintf("`%s` is for `type = %q`", n.name, strings.Join(row.only, "\", \"")))
+		}
+	}
+}
