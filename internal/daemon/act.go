@@ -76,7 +76,10 @@ func (d *Daemon) send() {
 }
 
 func (d *Daemon) setAddresses(a engine.SetAddresses) {
-	if !a.Present {
+	family4 := a.Addresses[0].Addr().Is4()
+	if a.Present {
+		d.announcer.Prepare(netif.Announcement{Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: family4})
+	} else {
 		d.announcer.Cancel(a.VIP)
 	}
 	routes := make([]netif.Route, len(a.Routes))
@@ -84,31 +87,28 @@ func (d *Daemon) setAddresses(a engine.SetAddresses) {
 		routes[i] = netif.Route{To: r.To, Via: r.Via, Table: r.Table}
 	}
 	d.addresses.Set(netif.Wanted{
-		Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Addr().Is4(),
+		Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: family4,
 		Addresses: a.Addresses, Routes: routes, Present: a.Present, Seq: a.Seq,
 	})
 }
 
-// applied brings the kernel's answer to the loop.
+// applied brings the kernel's answer.
 func (d *Daemon) applied(a netif.Applied) {
 	ev := engine.AddressesApplied{VIP: a.Owner, Seq: a.Seq, Took: a.Took}
 	if a.Err != nil {
 		ev.Err = a.Err.Error()
 	}
-	d.post(d.run, ev)
+	d.post(ev)
 }
 
-// probed brings the result of a probe to the loop.
+// probed brings the result of a probe.
 func (d *Daemon) probed(name string, r probe.Result) {
-	d.post(d.run, engine.CheckDone{Check: name, OK: r.OK, Detail: r.Detail, Took: r.Took})
+	d.post(engine.CheckDone{Check: name, OK: r.OK, Detail: r.Detail, Took: r.Took})
 }
 
-// linkSeen brings the state of an interface to the loop.
+// linkSeen brings the state of an interface.
 func (d *Daemon) linkSeen(l netif.Link) {
-	err := d.ask(d.run, func(time.Time) { d.linkChanged(l) })
-	if err != nil {
-		d.log.Debug("interface not looked at", "interface", l.Name, "error", err)
-	}
+	d.turn(func(time.Time) { d.linkChanged(l) })
 }
 
 // linkChanged remembers a link and tells the engine and the port about it. What
@@ -141,18 +141,15 @@ func (d *Daemon) watch(cfg *config.Config) {
 	d.claims.Watch(claims)
 }
 
-// claimed brings another machine's announcement to the loop.
+// claimed brings another machine's announcement.
 func (d *Daemon) claimed(c netif.Claim) {
-	err := d.ask(d.run, func(time.Time) {
+	d.turn(func(time.Time) {
 		for _, l := range d.links {
 			if l.Present && l.Index == c.Index {
 				d.step(engine.AddressClaimed{Interface: l.Name, Address: c.Address, MAC: c.MAC.String()})
 			}
 		}
 	})
-	if err != nil {
-		d.log.Debug("announcement not looked at", "address", c.Address.String(), "error", err)
-	}
 }
 
 // parents returns the interface itself and, for a macvlan of ours, the one that

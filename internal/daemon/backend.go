@@ -18,8 +18,8 @@ func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
 	doc := control.StatusDocument{Node: control.Node{
 		Version: d.opts.Version, Revision: d.opts.Revision, PID: os.Getpid(), Edge: d.edge(),
 	}}
-	err := d.ask(ctx, func(now time.Time) { doc.Status = d.eng.Status(now) })
-	if err != nil {
+	var err error
+	if doc.Status, err = ask(ctx, d, d.status); err != nil {
 		return doc, err
 	}
 	cfg := d.cfg.Load()
@@ -30,6 +30,9 @@ func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
 	doc.Node.Config.Path, doc.Node.Config.Hash = d.opts.ConfigPath, hash(cfg)
 	return doc, nil
 }
+
+// status belongs into a turn.
+func (d *Daemon) status(now time.Time) engine.Status { return d.eng.Status(now) }
 
 // edge collects the counters of the edges.
 func (d *Daemon) edge() control.EdgeStatus {
@@ -61,28 +64,7 @@ func (d *Daemon) Records(since uint64) ([]engine.Record, <-chan struct{}) {
 
 // Do implements control.Commander.
 func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error) {
-	answer := make(chan engine.Answer, 1)
-	err := d.ask(ctx, func(time.Time) {
-		d.commands++
-		id := d.commands
-		d.waiting[id] = answer
-		switch e := ev.(type) {
-		case engine.Drain:
-			e.ID = id
-			ev = e
-		case engine.Undrain:
-			e.ID = id
-			ev = e
-		case engine.Failover:
-			e.ID = id
-			ev = e
-		default:
-			delete(d.waiting, id)
-			answer <- engine.Answer{Refused: true, Text: fmt.Sprintf("%T is not a command", ev)}
-			return
-		}
-		d.step(ev)
-	})
+	answer, err := ask(ctx, d, func(time.Time) <-chan engine.Answer { return d.command(ev) })
 	if err != nil {
 		return engine.Answer{}, err
 	}
@@ -94,6 +76,31 @@ func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error)
 	case <-d.ended:
 		return engine.Answer{}, errEnded
 	}
+}
+
+// command gives a command to the engine. Its answer comes with this turn or a
+// later one.
+func (d *Daemon) command(ev engine.Event) <-chan engine.Answer {
+	answer := make(chan engine.Answer, 1)
+	d.commands++
+	id := d.commands
+	switch e := ev.(type) {
+	case engine.Drain:
+		e.ID = id
+		ev = e
+	case engine.Undrain:
+		e.ID = id
+		ev = e
+	case engine.Failover:
+		e.ID = id
+		ev = e
+	default:
+		answer <- engine.Answer{Refused: true, Text: fmt.Sprintf("%T is not a command", ev)}
+		return answer
+	}
+	d.waiting[id] = answer
+	d.step(ev)
+	return answer
 }
 
 // RunCheck implements control.Commander.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,10 +24,10 @@ import (
 	"github.com/vipd/vipd/pkg/engine"
 )
 
-// errEnded answers who asks the loop for something after its end.
+// errEnded answers who wants a turn after the last one.
 var errEnded = errors.New("vipd is ending")
 
-// errStopped ends the edges when the loop is done.
+// errStopped ends the edges after the last turn.
 var errStopped = errors.New("stopped")
 
 // Options says how a daemon is run.
@@ -48,13 +49,13 @@ type Daemon struct {
 	reloads reloads
 	drains  *drains
 
-	eng    *engine.Engine // the loop's alone
-	events chan []engine.Event
-	asks   chan func(now time.Time)
-	ended  chan struct{} // closed after the loop
-	clock  *clock
+	one   sync.Mutex    // of the turns: one after the other
+	ended chan struct{} // closed after the last turn
 
-	// Used by the loop only.
+	// Used in turns only.
+	eng      *engine.Engine
+	clock    *clock
+	done     bool
 	ports    map[portKey]*port
 	dirty    []*port // with adverts to send in this turn
 	links    map[string]netif.Link
@@ -63,6 +64,7 @@ type Daemon struct {
 	commands uint64
 	run      context.Context // of the edges
 	spawn    func(func() error)
+	fail     func(error) // ends the edges
 
 	monitor   *netif.Monitor
 	addresses *netif.Addresses
@@ -71,7 +73,7 @@ type Daemon struct {
 	probes    *probe.Runner
 	journal   *journal
 	lateness  *control.Lateness
-	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside the loop
+	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside of turns
 }
 
 // New reads the configuration and prepares a daemon. It touches nothing of the
@@ -91,7 +93,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 	log := opts.Log
 	d := &Daemon{
 		opts: opts, log: log, clock: clock, drains: newDrains(opts.StateDir),
-		events: make(chan []engine.Event, 256), asks: make(chan func(time.Time)), ended: make(chan struct{}),
+		ended: make(chan struct{}),
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
 		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg)}), journal: newJournal(log), lateness: control.NewLateness(),
@@ -142,29 +144,32 @@ func (d *Daemon) Run(ctx context.Context) error {
 	base, endEdges := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer endEdges(nil)
 	edges, run := errgroup.WithContext(base)
-	d.run, d.spawn = run, edges.Go
+	d.run, d.spawn, d.fail = run, edges.Go, endEdges
 	edges.Go(func() error { return d.monitor.Run(run, d.linkSeen) })
 	edges.Go(func() error { return d.addresses.Run(run, d.applied) })
 	edges.Go(func() error { return d.announcer.Run(run) })
 	edges.Go(func() error { return d.claims.Run(run, d.claimed) })
 	edges.Go(func() error { d.probes.Run(run); return nil })
 	edges.Go(func() error { d.journal.Run(run); return nil })
-	edges.Go(func() error { return d.clock.Run(run) })
+	edges.Go(func() error { return d.clock.Run(run, d.alarm) })
 	edges.Go(func() error { return server.Run(run) })
 	edges.Go(func() error { d.hangups(run); return nil })
 
-	d.configure(cfg)
-	if kept, err := d.drains.load(); err != nil {
+	kept, err := d.drains.load()
+	if err != nil {
 		d.log.Warn("drains of the last run are lost", "error", err)
-	} else if len(kept) > 0 {
-		d.step(engine.RestoreDrains{Drains: kept})
 	}
+	d.turn(func(time.Time) {
+		d.configure(cfg)
+		if len(kept) > 0 {
+			d.step(engine.RestoreDrains{Drains: kept})
+		}
+	})
 	edges.Go(func() error { d.keepDrains(run); return nil })
 	d.notify("READY=1\nSTATUS=running with " + d.opts.ConfigPath)
 	edges.Go(func() error { d.watchdog(run); return nil })
 
-	err = d.loop(ctx, run)
-	close(d.ended)
+	err = d.work(ctx, run)
 	endEdges(errStopped)
 	if edgeErr := edges.Wait(); edgeErr != nil && !errors.Is(edgeErr, errStopped) && err == nil {
 		err = edgeErr
@@ -199,8 +204,8 @@ func (d *Daemon) notify(state string) {
 	}
 }
 
-// watchdog feeds systemd's watchdog through the loop: a loop that is stuck is
-// not fed.
+// watchdog feeds systemd's watchdog with a turn: an engine that is stuck is not
+// fed.
 func (d *Daemon) watchdog(ctx context.Context) {
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
@@ -211,7 +216,7 @@ func (d *Daemon) watchdog(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			if d.ask(ctx, func(time.Time) {}) == nil {
+			if d.turn(func(time.Time) {}) {
 				d.notify("WATCHDOG=1")
 			}
 		case <-ctx.Done():

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
 )
@@ -100,8 +99,7 @@ func (d *Daemon) keepDrains(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		var s engine.Status
-		err := d.ask(ctx, func(now time.Time) { s = d.eng.Status(now) })
+		s, err := ask(ctx, d, d.status)
 		if err == nil {
 			err = d.drains.save(s)
 		}

@@ -12,7 +12,7 @@ import (
 const journalMost = 10_000
 
 // journal keeps the newest records, tells who waits for more, and writes them to
-// the log without holding up the loop.
+// the log without holding up a turn.
 type journal struct {
 	log *slog.Logger
 

@@ -7,65 +7,74 @@ import (
 	"github.com/vipd/vipd/pkg/engine"
 )
 
-// drainMost bounds how many deliveries one turn of the loop takes before it
-// sends what is due.
-const drainMost = 64
+// late is a wake-up that was slept through: by then the sockets may hold adverts
+// that came in before the time for which they were waited.
+const late = 2 * time.Millisecond
 
-// loop runs the engine until it is done with a polite end, or an edge ended.
-func (d *Daemon) loop(ctx, edges context.Context) error {
-	stop := ctx.Done()
-	for {
-		select {
-		case evs := <-d.events:
-			d.step(evs...)
-		case <-d.clock.C:
-			d.clock.fired()
-			// What came in before the timer ran out is handled before it: a late
-			// loop must not take its own lateness for the silence of a peer.
-		case ask := <-d.asks:
-			ask(time.Now())
-		case <-stop:
-			stop = nil // once; the edges live on until the engine is done
-			d.notify("STOPPING=1")
-			d.step(engine.Stop{})
-		case <-edges.Done():
-			return context.Cause(edges)
-		}
-		d.drain()
-		d.wake()
-		d.send()
-		now := time.Now()
-		if d.eng.Done(now) {
-			return nil
-		}
-		if err := d.clock.arm(now, d.eng.Next()); err != nil {
-			return err
-		}
+// work lets the turns go on until the engine is done with a polite end, or an
+// edge ended.
+func (d *Daemon) work(ctx, edges context.Context) error {
+	select {
+	case <-ctx.Done():
+		d.notify("STOPPING=1")
+		d.post(engine.Stop{})
+	case <-edges.Done():
+	}
+	select {
+	case <-edges.Done():
+		return context.Cause(edges)
+	case <-d.ended:
+		return nil
 	}
 }
 
-// drain takes the events that wait already.
-func (d *Daemon) drain() {
-	for range drainMost {
-		select {
-		case evs := <-d.events:
-			d.step(evs...)
-		default:
-			return
-		}
+// turn is the loop of the engine, one round of it. Whoever brings news takes
+// a turn: the goroutine that read a packet, waited for the clock or asked the
+// kernel for something hands its news to the engine, starts what the engine
+// answers, and goes back to wait. So an advert costs one thread that wakes, and
+// nothing waits in a queue. The lock makes the turns one after the other;
+// nothing in a turn blocks. It reports false when the engine has ended.
+func (d *Daemon) turn(news func(now time.Time)) bool {
+	d.one.Lock()
+	defer d.one.Unlock()
+	if d.done {
+		return false
 	}
-}
-
-// wake runs the engine's timers when they are due.
-func (d *Daemon) wake() {
+	news(time.Now())
+	d.send()
 	now := time.Now()
-	if due := d.eng.Next(); !due.IsZero() && !now.Before(due) {
-		d.lateness.Observe(now.Sub(due))
-		d.step(engine.Wake{})
+	if err := d.clock.arm(now, d.eng.Next()); err != nil {
+		d.fail(err)
 	}
+	if d.done = d.eng.Done(now); d.done {
+		close(d.ended)
+	}
+	return true
 }
 
-// step hands events to the engine and carries out what it answers.
+// alarm is the turn of the clock: the timers of the engine that are due. When it
+// is late, what has come in meanwhile goes first: a late host must not take its
+// own lateness for the silence of a peer.
+func (d *Daemon) alarm() {
+	d.one.Lock()
+	due := d.clock.due
+	d.clock.fired()
+	d.one.Unlock()
+	if !due.IsZero() && time.Since(due) > late {
+		for _, p := range *d.portList.Load() {
+			p.poll(d.post)
+		}
+	}
+	d.turn(func(now time.Time) {
+		if due := d.eng.Next(); !due.IsZero() && !now.Before(due) {
+			d.lateness.Observe(now.Sub(due))
+			d.step(engine.Wake{})
+		}
+	})
+}
+
+// step hands events to the engine and carries out what it answers. It belongs
+// into a turn.
 func (d *Daemon) step(evs ...engine.Event) {
 	now := time.Now()
 	for _, ev := range evs {
@@ -76,31 +85,28 @@ func (d *Daemon) step(evs ...engine.Event) {
 	}
 }
 
-// post hands events to the loop, from any other goroutine. It waits while the
-// loop is behind, and gives up when the daemon ends.
-func (d *Daemon) post(ctx context.Context, evs ...engine.Event) {
-	select {
-	case d.events <- evs:
-	case <-ctx.Done():
-	}
+// post takes a turn with events. After the end of the engine it does nothing.
+func (d *Daemon) post(evs ...engine.Event) {
+	d.turn(func(time.Time) { d.step(evs...) })
 }
 
-// ask runs fn on the loop and waits until it has run.
-func (d *Daemon) ask(ctx context.Context, fn func(now time.Time)) error {
-	done := make(chan struct{})
+// ask takes a turn with fn and returns what it returned, for those who wait no
+// longer than their context.
+func ask[T any](ctx context.Context, d *Daemon, fn func(now time.Time) T) (T, error) {
+	answer := make(chan T, 1)
+	go func() {
+		if !d.turn(func(now time.Time) { answer <- fn(now) }) {
+			close(answer)
+		}
+	}()
+	var none T
 	select {
-	case d.asks <- func(now time.Time) { fn(now); close(done) }:
+	case got, ok := <-answer:
+		if !ok {
+			return none, errEnded
+		}
+		return got, nil
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.ended:
-		return errEnded
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.ended:
-		return errEnded
+		return none, ctx.Err()
 	}
 }

@@ -34,7 +34,7 @@ type port struct {
 	cancel  context.CancelFunc
 	past    atomic.Pointer[map[vrrp.Cause]uint64] // counted by sockets that are closed
 
-	// The batch of the current turn, used by the loop only.
+	// The batch of the current turn, used in turns only.
 	out  []vrrpnet.Outgoing
 	vips []string
 }
@@ -94,6 +94,15 @@ func (p *port) run(ctx context.Context, post func(...engine.Event)) {
 		}
 		if err := conn.Close(); err != nil {
 			p.log.Debug("advert socket closed", "interface", p.key.link, "error", err)
+		}
+	}
+}
+
+// poll hands on what has come in already, when the interface is there.
+func (p *port) poll(post func(...engine.Event)) {
+	if c := p.conn.Load(); c != nil {
+		if err := c.Poll(func(batch []vrrpnet.Received) { post(p.translate(batch)...) }); err != nil {
+			p.log.Debug("advert socket not polled", "interface", p.key.link, "error", err)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (r *reloads) tried(now time.Time, problem string) {
 }
 
 // Reload reads the configuration again. An invalid one changes nothing.
-func (d *Daemon) Reload(ctx context.Context, actor string) (control.ReloadResult, error) {
+func (d *Daemon) Reload(_ context.Context, actor string) (control.ReloadResult, error) {
 	d.reloads.one.Lock()
 	defer d.reloads.one.Unlock()
 	d.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
@@ -67,8 +67,8 @@ func (d *Daemon) Reload(ctx context.Context, actor string) (control.ReloadResult
 		result.Warnings = append(result.Warnings, "[control] and [metrics] change only with a restart")
 	}
 	d.log.Info("configuration reloaded", "by", actor, "changes", strings.Join(result.Changes, "; "))
-	if err := d.ask(ctx, func(time.Time) { d.configure(cfg) }); err != nil {
-		return result, err
+	if !d.turn(func(time.Time) { d.configure(cfg) }) {
+		return result, errEnded
 	}
 	d.reloads.tried(time.Now(), "")
 	return result, nil
@@ -98,7 +98,7 @@ func scriptUser(cfg *config.Config) string {
 }
 
 // configure puts a configuration in force: ports first, so that no advert is
-// missed, then the engine. It runs on the loop.
+// missed, then the engine. It belongs into a turn.
 func (d *Daemon) configure(cfg *config.Config) {
 	for name := range d.cfg.Load().Engine.VIPs {
 		if _, stays := cfg.Engine.VIPs[name]; !stays {
@@ -146,7 +146,7 @@ func (d *Daemon) openPorts(cfg *config.Config) {
 		d.ports[key] = p
 		d.spawn(func() error {
 			defer cancel()
-			p.run(ctx, func(evs ...engine.Event) { d.post(ctx, evs...) })
+			p.run(ctx, d.post)
 			return nil
 		})
 	}

@@ -1,6 +1,7 @@
 package vrrpnet
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"unsafe"
@@ -30,16 +31,10 @@ type messages struct {
 	ctls  [][ctlLen]byte
 
 	call uintptr // SYS_RECVMMSG or SYS_SENDMMSG
-	at   int     // first message of the next call
-	end  int     // the one after its last
-	done int     // messages that the last call did
-	err  error   // its error
-	try  func(fd uintptr) bool
 }
 
 func newMessages(call uintptr, n int) *messages {
 	m := &messages{call: call}
-	m.try = m.attempt // once, for a method value is an allocation
 	m.grow(n)
 	return m
 }
@@ -60,45 +55,44 @@ func (m *messages) grow(n int) {
 	}
 }
 
-// attempt makes the system call for messages at to end. It reports whether that
-// was it: a reader that found nothing waits, a sender never does.
-func (m *messages) attempt(fd uintptr) bool {
+// do makes the system call for messages at to end. It reports how many of them
+// it did and, when there is one, the error of the next. It never waits.
+//
+// It is a raw call: before an ordinary one the Go runtime wakes a thread that
+// watches for calls that take long, which costs more than the call itself, and
+// MSG_DONTWAIT makes sure that this one does not.
+func (m *messages) do(fd uintptr, at, end int) (int, error) {
 	for {
-		n, _, errno := unix.Syscall6(m.call, fd, uintptr(unsafe.Pointer(&m.hdrs[m.at])), uintptr(m.end-m.at), unix.MSG_DONTWAIT, 0, 0)
-		if errno == unix.EINTR {
-			continue
+		n, _, errno := unix.RawSyscall6(m.call, fd, uintptr(unsafe.Pointer(&m.hdrs[at])), uintptr(end-at), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
 		}
-		m.done, m.err = int(n), nil
-		if errno != 0 {
-			m.done, m.err = 0, errno
-		}
-		return m.call == unix.SYS_SENDMMSG || errno != unix.EAGAIN
 	}
 }
 
-// receive waits for at least one message and reports how many came.
-func (m *messages) receive(rc syscall.RawConn) (int, error) {
+// receive reads what has come in and reports how many messages that is.
+func (m *messages) receive(fd uintptr) (int, error) {
 	for i := range m.hdrs {
 		h := &m.hdrs[i].hdr
 		h.Namelen, h.Flags = nameLen, 0
 		h.SetControllen(ctlLen)
 	}
-	m.at, m.end = 0, len(m.hdrs)
-	if err := rc.Read(m.try); err != nil {
-		return 0, err
+	n, err := m.do(fd, 0, len(m.hdrs))
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
+		return 0, os.NewSyscallError("recvmmsg", err)
 	}
-	if m.err != nil {
-		return 0, os.NewSyscallError("recvmmsg", m.err)
-	}
-	return m.done, nil
+	return n, nil
 }
 
-// send hands messages at to end to the kernel without waiting. It reports how
-// many of them left and, when that is not all, why the next one did not.
-func (m *messages) send(rc syscall.RawConn, at, end int) (int, error) {
-	m.at, m.end = at, end
-	if err := rc.Write(m.try); err != nil {
-		return 0, err
+// send hands messages at to end to the kernel. It reports how many of them left
+// and, when that is not all, why the next one did not.
+func (m *messages) send(rc syscall.RawConn, at, end int) (n int, err error) {
+	if closed := rc.Control(func(fd uintptr) { n, err = m.do(fd, at, end) }); closed != nil {
+		return 0, closed
 	}
-	return m.done, m.err
+	return n, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -18,17 +19,18 @@ import (
 
 const (
 	batch      = 64         // datagrams read at once
+	pollMost   = 32         // batches that one Poll reads
 	maxHeader4 = 60         // IPv4 header with all options
 	maxMessage = 8 + 255*16 // header and list; version 2 is shorter
 	bufferLen  = maxHeader4 + maxMessage
 )
 
 // Run receives until the context ends and then returns nil. deliver gets the
-// adverts of members in the order of their arrival, some at a time, always from
-// the same goroutine; it must be quick, and may keep the adverts but not the
-// slice. When the interface is
-// removed, renamed or moved away, Run returns an error that wraps [ErrGone] at
-// once, whether adverts come or not; a link that only goes down does not end it.
+// adverts of members in the order of their arrival, some at a time and one call
+// after the other; it must be quick, and may keep the adverts but not the slice.
+// When the interface is removed, renamed or moved away, Run returns an error
+// that wraps [ErrGone] at once, whether adverts come or not; a link that only
+// goes down does not end it.
 func (c *Conn) Run(ctx context.Context, deliver func([]Received)) error {
 	running, cancel := context.WithCancelCause(ctx)
 	if err := c.deadline(time.Time{}); err != nil {
@@ -43,7 +45,7 @@ func (c *Conn) Run(ctx context.Context, deliver func([]Received)) error {
 	})
 	var readers sync.WaitGroup
 	readers.Go(func() { cancel(c.watch()) })
-	readers.Go(func() { cancel(c.receive(deliver)) })
+	readers.Go(func() { cancel(c.receive(running, deliver)) })
 	readers.Wait()
 	<-woken
 	if ctx.Err() != nil {
@@ -73,33 +75,72 @@ func (c *Conn) watch() error {
 	}
 }
 
-func (c *Conn) receive(deliver func([]Received)) error {
-	debug := c.log.Enabled(context.Background(), slog.LevelDebug)
-	var adverts []Received
-	for {
-		n, err := c.in.msgs.receive(c.in.rc)
+// receive delivers what comes in until the context ends.
+func (c *Conn) receive(ctx context.Context, deliver func([]Received)) error {
+	var failed error
+	err := c.in.rc.Read(func(fd uintptr) bool {
+		failed = c.take(ctx, fd, math.MaxInt, deliver)
+		return failed != nil // else wait for more
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// Poll delivers what has come in already, in the caller's goroutine, as Run
+// does, beside it if need be. It does not wait, and takes so much at most that a
+// flood does not hold it up.
+func (c *Conn) Poll(deliver func([]Received)) error {
+	var failed error
+	err := c.in.rc.Control(func(fd uintptr) { failed = c.take(context.Background(), fd, pollMost, deliver) })
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return fmt.Errorf("poll adverts on %s: %w", c.name, err)
+	}
+	return nil
+}
+
+// take delivers what the socket holds, in at most that many batches.
+func (c *Conn) take(ctx context.Context, fd uintptr, batches int, deliver func([]Received)) error {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	for ; batches > 0 && ctx.Err() == nil; batches-- {
+		n, err := c.in.msgs.receive(fd)
 		if err != nil {
 			return err
 		}
-		c.count.received.Add(uint64(n))
-		filter := c.filter.Load()
-		adverts = adverts[:0]
-		for i := range n {
-			d, err := c.in.datagram(i, c.index)
-			if err == nil {
-				var a vrrp.Accepted
-				if a, err = filter.Accept(d); err == nil {
-					c.believed(d, a)
-					adverts = append(adverts, Received{d.Source, a.Advert, a.Checksum})
-					continue
-				}
-			}
-			c.refused(d, err, debug)
-		}
-		if len(adverts) > 0 {
+		if adverts := c.judge(n); len(adverts) > 0 {
 			deliver(adverts)
 		}
+		if n < batch {
+			break // that was all
+		}
 	}
+	return ctx.Err()
+}
+
+// judge returns the adverts of members among the n datagrams that were read.
+func (c *Conn) judge(n int) []Received {
+	c.count.received.Add(uint64(n))
+	filter := c.filter.Load()
+	adverts := c.in.adverts[:0]
+	for i := range n {
+		d, err := c.in.datagram(i, c.index)
+		if err == nil {
+			var a vrrp.Accepted
+			if a, err = filter.Accept(d); err == nil {
+				c.believed(d, a)
+				adverts = append(adverts, Received{d.Source, a.Advert, a.Checksum})
+				continue
+			}
+		}
+		c.refused(d, err)
+	}
+	c.in.adverts = adverts
+	return adverts
 }
 
 func (c *Conn) believed(d vrrp.Datagram, a vrrp.Accepted) {
@@ -112,13 +153,13 @@ func (c *Conn) believed(d vrrp.Datagram, a vrrp.Accepted) {
 	}
 }
 
-func (c *Conn) refused(d vrrp.Datagram, err error, debug bool) {
+func (c *Conn) refused(d vrrp.Datagram, err error) {
 	var no *vrrp.Discard
 	if !errors.As(err, &no) {
 		return
 	}
 	c.count.dropped[no.Cause].Add(1)
-	if debug {
+	if c.log.Enabled(context.Background(), slog.LevelDebug) {
 		c.log.Debug("packet refused", "source", d.Source, "destination", d.Destination, "reason", no.Cause, "detail", no.Detail)
 	}
 }
@@ -127,8 +168,11 @@ func (c *Conn) refused(d vrrp.Datagram, err error, debug bool) {
 type receiver struct {
 	rc      syscall.RawConn
 	family4 bool
+
+	mu      sync.Mutex // of the rest
 	msgs    *messages
 	bufs    [][bufferLen]byte
+	adverts []Received
 }
 
 func newReceiver(rc syscall.RawConn, family4 bool) *receiver {

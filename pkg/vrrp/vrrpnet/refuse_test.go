@@ -207,9 +207,16 @@ func TestOtherInterface(t *testing.T) {
 	for _, family4 := range []bool{true, false} {
 		c := one.listen(t, ifname, family4)
 		must(t, two.listen(t, ifname, family4).Send([]Outgoing{{Source: two.addr[family4], Advert: advert(51, family4)}}))
-		_, err := c.in.msgs.receive(c.in.rc)
-		must(t, err)
-		_, err = c.in.datagram(0, c.index)
+		n := 0
+		must(t, c.in.rc.Read(func(fd uintptr) bool {
+			var err error
+			n, err = c.in.msgs.receive(fd)
+			return n > 0 || err != nil
+		}))
+		if n != 1 {
+			t.Fatalf("%s: read %d datagrams, want 1", family(family4), n)
+		}
+		_, err := c.in.datagram(0, c.index)
 		must(t, err)
 		if _, err = c.in.datagram(0, c.index+1); !errors.Is(err, errInterface) {
 			t.Errorf("%s: %v, want %v", family(family4), err, errInterface)
