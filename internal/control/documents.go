@@ -14,7 +14,6 @@ const (
 	schemaWhy     = "vipd.why/v1"
 	schemaChecks  = "vipd.checks/v1"
 	schemaCheck   = "vipd.check-run/v1"
-	schemaEvent   = "vipd.event/v1"
 	schemaAnswer  = "vipd.answer/v1"
 	schemaReload  = "vipd.reload/v1"
 	schemaHealth  = "vipd.health/v1"
@@ -117,11 +116,7 @@ type AnswerDocument struct {
 }
 
 // Event is one line of GET /v1/events, schema vipd.event/v1.
-type Event struct {
-	Schema string `json:"schema"`
-	Node   string `json:"node"`
-	engine.Record
-}
+type Event = engine.EventDocument
 
 // DrainRequest is the body of POST /v1/drain and, without Reason and For, of
 // POST /v1/undrain.

@@ -16,6 +16,7 @@ var recordTypes = []engine.RecordType{
 	engine.RecordTransition, engine.RecordPriority, engine.RecordCheck, engine.RecordLink,
 	engine.RecordAddress, engine.RecordLost, engine.RecordConflict, engine.RecordPeer,
 	engine.RecordDrain, engine.RecordFailover, engine.RecordReload, engine.RecordStart, engine.RecordStop,
+	engine.RecordRecording,
 }
 
 // RecordTypes lists the types of records that events can be filtered by.
@@ -88,7 +89,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, node string, q q
 				continue
 			}
 			_ = rc.SetWriteDeadline(time.Now().Add(patience))
-			if enc.Encode(Event{Schema: schemaEvent, Node: node, Record: rec}) != nil {
+			if enc.Encode(rec.Document(node)) != nil {
 				return
 			}
 		}

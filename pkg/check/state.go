@@ -50,6 +50,12 @@ func New(cfg Config, epoch, now time.Time) *State {
 	return &State{cfg: cfg, epoch: epoch, due: now, up: cfg.InitOK, stats: Stats{Since: now}}
 }
 
+// Clone returns a copy that goes its own way from here.
+func (s *State) Clone() *State {
+	c := *s
+	return &c
+}
+
 // Due is when the next probe should start. It is the zero time while one is
 // running: a check never has two.
 func (s *State) Due() time.Time {

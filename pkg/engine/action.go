@@ -78,10 +78,12 @@ func (Report) action()       {}
 func (Answer) action()       {}
 
 // Record is one entry of the history. Cause is the Seq of the record that led
-// to it, 0 when there is none, so that a chain can be followed back.
+// to it, 0 when there is none, so that a chain can be followed back. The engine
+// counts from 1; the journal makes both numbers unique over restarts.
 type Record struct {
-	Seq      uint64     `json:"seq"`
+	Seq      uint64     `json:"id"`
 	Time     time.Time  `json:"time"`
+	Mono     int64      `json:"mono_us,omitempty"` // µs since the host started; the journal fills it in
 	Type     RecordType `json:"type"`
 	Name     string     `json:"name,omitempty"` // of the VIP, check or interface
 	From     string     `json:"from,omitempty"`
@@ -91,6 +93,20 @@ type Record struct {
 	Cause    uint64     `json:"cause,omitempty"`
 	Severity Severity   `json:"severity"`
 }
+
+// EventSchema names the form of an [EventDocument].
+const EventSchema = "vipd.event/v1"
+
+// EventDocument is a record as it leaves vipd: on the control socket, in the
+// file that keeps it, and to whoever is told about it.
+type EventDocument struct {
+	Schema string `json:"schema"`
+	Node   string `json:"node"`
+	Record
+}
+
+// Document makes the document of a record.
+func (r Record) Document(node string) EventDocument { return EventDocument{EventSchema, node, r} }
 
 // RecordType groups records for filters.
 type RecordType string
@@ -110,6 +126,7 @@ const (
 	RecordReload     RecordType = "reload"
 	RecordStart      RecordType = "start"
 	RecordStop       RecordType = "stop"
+	RecordRecording  RecordType = "recording" // of the engine's input, by run --record
 )
 
 // Severity orders records by how much they matter to whoever is on call.

@@ -49,10 +49,15 @@ func (e *Engine) setAddresses(now time.Time, v *vip, present bool) {
 		e.addressesApplied(now, AddressesApplied{VIP: v.name, Seq: v.seq})
 		return
 	}
-	e.do(SetAddresses{
+	e.do(v.setAddressesAction())
+}
+
+// setAddressesAction is what v wants of the kernel.
+func (v *vip) setAddressesAction() SetAddresses {
+	return SetAddresses{
 		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC, VRID: v.cfg.VRID,
-		Addresses: v.cfg.Addresses, Routes: v.cfg.Routes, Present: present, Seq: v.seq,
-	})
+		Addresses: v.cfg.Addresses, Routes: v.cfg.Routes, Present: v.want, Seq: v.seq,
+	}
 }
 
 // addressesApplied continues what waited for the kernel: the announcement after

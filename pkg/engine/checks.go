@@ -42,6 +42,11 @@ func (c *checkRun) word() string {
 	return "down"
 }
 
+// checkTimer gives c a timer that is not running.
+func (e *Engine) checkTimer(c *checkRun) {
+	c.timer = timer{pos: -1, fire: func(now time.Time) { e.wakeCheck(now, c) }}
+}
+
 // wakeCheck starts a probe that is due.
 func (e *Engine) wakeCheck(now time.Time, c *checkRun) {
 	if due := c.state.Due(); !due.IsZero() && !now.Before(due) {

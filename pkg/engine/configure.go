@@ -59,7 +59,7 @@ func (e *Engine) addVIP(now time.Time, name string, cfg VIP) {
 	v.router = vrrp.NewRouter(vrrp.Settings{
 		Version: cfg.Version, Priority: cfg.Priority, Interval: cfg.Interval, Preempt: cfg.Preempt, PreemptDelay: cfg.PreemptDelay,
 	})
-	v.timer = timer{pos: -1, fire: func(now time.Time) { e.wake(now, v) }}
+	e.vipTimer(v)
 	i, _ := slices.BinarySearchFunc(e.vips, name, func(v *vip, name string) int { return compare(v.name, name) })
 	e.vips = slices.Insert(e.vips, i, v)
 	e.byName[name] = v
@@ -170,7 +170,7 @@ func (e *Engine) addCheck(now time.Time, name string, cfg check.Config, passing 
 	first := cfg
 	first.InitOK = first.InitOK || passing
 	c := &checkRun{name: name, cfg: cfg, state: check.New(first, e.started, now)}
-	c.timer = timer{pos: -1, fire: func(now time.Time) { e.wakeCheck(now, c) }}
+	e.checkTimer(c)
 	e.timers.set(&c.timer, c.state.Due())
 	e.checks = append(e.checks, c)
 }

@@ -82,6 +82,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.undrain(now, ev)
 	case Failover:
 		e.failover(now, ev)
+	case Noted:
+		e.report(now, ev.Record)
 	}
 	return e.out
 }

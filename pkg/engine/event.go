@@ -95,6 +95,10 @@ type (
 		Name  string
 		Actor string
 	}
+
+	// Noted is something that only the daemon around the engine knows, and that
+	// belongs into the history: it becomes a [Report] and changes nothing.
+	Noted struct{ Record Record }
 )
 
 // Link is a network interface as the kernel has it.
@@ -119,3 +123,4 @@ func (Drain) event()            {}
 func (RestoreDrains) event()    {}
 func (Undrain) event()          {}
 func (Failover) event()         {}
+func (Noted) event()            {}

@@ -78,6 +78,11 @@ func (v *vip) next() time.Time {
 	return next
 }
 
+// vipTimer gives v a timer that is not running.
+func (e *Engine) vipTimer(v *vip) {
+	v.timer = timer{pos: -1, fire: func(now time.Time) { e.wake(now, v) }}
+}
+
 // wake acts on whatever is due.
 func (e *Engine) wake(now time.Time, v *vip) {
 	if e.byName[v.name] != v {

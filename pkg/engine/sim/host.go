@@ -130,6 +130,9 @@ func (h *Host) RemoveAddresses(vip string) {
 	}
 }
 
+// Engine returns the engine of the daemon, nil while it does not run.
+func (h *Host) Engine() *engine.Engine { return h.eng }
+
 // Do hands an operator's event to the daemon, if it runs.
 func (h *Host) Do(ev engine.Event) { h.step(ev) }
 

@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+)
+
+// Clone returns an engine that knows the same and goes its own way from here:
+// nothing that either of them changes is shared. Configuration and snapshots of
+// links are shared, since both replace them as a whole.
+func (e *Engine) Clone() *Engine {
+	c := *e
+	c.links, c.managed = maps.Clone(e.links), maps.Clone(e.managed)
+	c.out = nil
+	moved := make(map[*timer]*timer, len(e.timers))
+	c.cloneVIPs(e, moved)
+	c.checks = make([]*checkRun, len(e.checks))
+	for i, old := range e.checks {
+		n := *old
+		n.state = old.state.Clone()
+		c.checkTimer(&n)
+		n.timer.due, n.timer.pos = old.timer.due, old.timer.pos
+		moved[&old.timer] = &n.timer
+		c.checks[i] = &n
+	}
+	c.timers = make(timers, len(e.timers))
+	for i, t := range e.timers {
+		c.timers[i] = moved[t] // the order of equal times is part of what is decided
+	}
+	return &c
+}
+
+// cloneVIPs copies the VIPs of old, and what leads to them.
+func (e *Engine) cloneVIPs(old *Engine, moved map[*timer]*timer) {
+	copies := make(map[*vip]*vip, len(old.vips))
+	groups := map[*group]*group{}
+	e.vips = make([]*vip, len(old.vips))
+	for i, o := range old.vips {
+		v := o.clone()
+		e.vipTimer(v)
+		v.timer.due, v.timer.pos = o.timer.due, o.timer.pos
+		moved[&o.timer] = &v.timer
+		copies[o], e.vips[i] = v, v
+	}
+	for _, v := range e.vips {
+		if v.group == nil {
+			continue
+		}
+		if groups[v.group] == nil {
+			g := &group{name: v.group.name}
+			for _, m := range v.group.members {
+				g.members = append(g.members, copies[m])
+			}
+			groups[v.group] = g
+		}
+		v.group = groups[v.group]
+	}
+	e.byName = make(map[string]*vip, len(old.byName))
+	for name, o := range old.byName {
+		e.byName[name] = copies[o]
+	}
+	e.byWire = make(map[wire]*vip, len(old.byWire))
+	for w, o := range old.byWire {
+		e.byWire[w] = copies[o]
+	}
+}
+
+// clone copies everything but the timer and the group.
+func (v *vip) clone() *vip {
+	n := *v
+	router := *v.router
+	n.router = &router
+	n.own, n.blockers, n.terms = slices.Clone(v.own), slices.Clone(v.blockers), slices.Clone(v.terms)
+	n.list, n.bursts = slices.Clone(v.list), slices.Clone(v.bursts)
+	n.transitions = maps.Clone(v.transitions)
+	if v.drained != nil {
+		d := *v.drained
+		n.drained = &d
+	}
+	if v.replace != nil {
+		r := *v.replace
+		n.replace = &r
+	}
+	if v.moving != nil {
+		m := *v.moving
+		n.moving = &m
+	}
+	return &n
+}
+
+// Config returns the configuration in force. Its maps are the engine's own: they
+// are read only.
+func (e *Engine) Config() Config { return e.cfg }
+
+// Links returns the last snapshot of every interface, sorted by name.
+func (e *Engine) Links() []Link {
+	var list []Link
+	for _, name := range slices.Sorted(maps.Keys(e.links)) {
+		l := e.links[name].Link
+		l.Addresses = slices.Clone(l.Addresses)
+		list = append(list, l)
+	}
+	return list
+}
+
+// Pending returns the actions whose answers are still to come: who goes on with
+// a [Engine.Clone] in a world of its own carries them out there.
+func (e *Engine) Pending() []Action {
+	var list []Action
+	for _, v := range e.vips {
+		if !v.applied && v.retryAt.IsZero() {
+			list = append(list, v.setAddressesAction())
+		}
+	}
+	for _, c := range e.checks {
+		if c.state.Running() {
+			list = append(list, RunCheck{c.name})
+		}
+	}
+	return list
+}
