@@ -82,7 +82,7 @@ func (Answer) action()       {}
 // counts from 1; the journal makes both numbers unique over restarts.
 type Record struct {
 	Seq      uint64     `json:"id"`
-	Time     time.Time  `json:"time"`
+	Time     time.Time  `json:"time,omitzero"`
 	Mono     int64      `json:"mono_us,omitempty"` // µs since the host started; the journal fills it in
 	Type     RecordType `json:"type"`
 	Name     string     `json:"name,omitempty"` // of the VIP, check or interface

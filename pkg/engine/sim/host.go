@@ -196,7 +196,11 @@ func (h *Host) step(ev engine.Event) {
 		h.Kill()
 		return
 	}
-	for _, a := range slices.Clone(h.eng.Step(h.w.now, ev)) {
+	did := slices.Clone(h.eng.Step(h.w.now, ev))
+	if h.w.Record != nil {
+		h.w.Record(h.name, h.w.now, ev, did)
+	}
+	for _, a := range did {
 		h.act(a)
 	}
 	h.plan()

@@ -31,6 +31,9 @@ type World struct {
 	Loss float64
 	// Trace, when set, is called with each line of the transcript.
 	Trace func(at time.Duration, host, line string)
+	// Record, when set, is called with each event that an engine was given, and
+	// what it answered, which is valid until Record returns.
+	Record func(host string, now time.Time, ev engine.Event, did []engine.Action)
 
 	now    time.Time
 	rng    *rand.Rand
