@@ -52,6 +52,12 @@ func news(doc control.StatusDocument) []item {
 			add(3, yellow, "interface %s is down for %s", l.Name, control.Age(doc.Now.Sub(l.Since)))
 		}
 	}
+	if ev := doc.Node.Events; ev.Error != "" {
+		add(3, yellow, "events are not kept: %s; %d wait, %d are lost", ev.Error, ev.Unsaved, ev.Dropped)
+	}
+	if r := doc.Node.Recording; r != nil && !r.Ended {
+		add(6, plain, "its input is recorded: %s, %.1f MiB (vipd replay)", r.Path, float64(r.Bytes)/(1<<20))
+	}
 	for _, d := range drains(doc) {
 		add(5, yellow, "%s", d)
 	}

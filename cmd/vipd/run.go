@@ -8,11 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vipd/vipd/internal/daemon"
+	"github.com/vipd/vipd/internal/journal"
 )
 
 // runCommand is vipd run.
 func (a *app) runCommand() *cobra.Command {
-	opts := daemon.Options{Version: version, Revision: revision()}
+	opts := daemon.Options{Version: version, Revision: revision(), RecordMax: 64 << 20}
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "the daemon: what systemd starts",
@@ -27,6 +28,8 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&opts.ConfigPath, "config", "c", defaultConfig, "configuration file")
 	cmd.Flags().StringVar(&opts.StateDir, "state-dir", "/var/lib/vipd", "directory for what outlives a restart")
+	cmd.Flags().StringVar(&opts.Record, "record", "", "record all that decides to this file, for vipd replay")
+	cmd.Flags().Var(&size{&opts.RecordMax}, "record-max", "end the recording at this size")
 	return cmd
 }
 
@@ -57,7 +60,7 @@ func (a *app) logger() *slog.Logger {
 	case a.quiet:
 		opts.Level = slog.LevelWarn
 	}
-	if os.Getenv("JOURNAL_STREAM") != "" {
+	if journal.Connected() {
 		opts.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && attr.Key == slog.TimeKey {
 				return slog.Attr{}

@@ -37,6 +37,25 @@ type Node struct {
 	PID      int          `json:"pid"`
 	Config   ConfigStatus `json:"config"`
 	Edge     EdgeStatus   `json:"edge"`
+	Events   EventsStatus `json:"events"`
+
+	Recording *RecordingStatus `json:"recording,omitempty"` // of vipd run --record
+}
+
+// EventsStatus tells how well the history is kept over a restart.
+type EventsStatus struct {
+	Path    string `json:"path,omitempty"` // "" = it is not
+	Bytes   int64  `json:"bytes,omitempty"`
+	Unsaved uint64 `json:"unsaved,omitempty"` // events that wait for the disk
+	Dropped uint64 `json:"dropped,omitempty"` // events that waited too long
+	Error   string `json:"error,omitempty"`   // why they wait
+}
+
+// RecordingStatus tells about the recording of all that the engine is given.
+type RecordingStatus struct {
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+	Ended bool   `json:"ended"`
 }
 
 // ConfigStatus tells which configuration runs and how the last reload went.

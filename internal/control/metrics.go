@@ -69,6 +69,8 @@ var (
 	descConfig     = desc("config_info", "Constant 1, labelled with the digest of the running configuration.", "config_hash")
 	descReloadOK   = desc("config_last_reload_successful", "Whether the last reload was applied; 1 while there was none.")
 	descReloadTime = desc("config_last_reload_timestamp_seconds", "When the running configuration was read.")
+	descUnsaved    = desc("events_unsaved", "Events that wait for the disk; absent when none are kept over a restart.")
+	descLostEvents = desc("events_dropped_total", "Events that waited too long for the disk; absent when none are kept over a restart.")
 	descDrained    = desc("drained", "Whether every VIP is drained.")
 
 	descState       = vipDesc("state", "State of the virtual router, 1 for the current one.", "state")
@@ -114,6 +116,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	m.gauge(descReloadOK, truth(doc.Node.Config.LastReloadOK))
 	m.gauge(descReloadTime, unixSeconds(doc.Node.Config.Loaded))
 	m.gauge(descDrained, truth(doc.Drained))
+	if ev := doc.Node.Events; ev.Path != "" {
+		m.gauge(descUnsaved, float64(ev.Unsaved))
+		m.counter(descLostEvents, ev.Dropped)
+	}
 	for _, v := range doc.VIPs {
 		m.vip(v, doc.Now)
 	}

@@ -27,7 +27,7 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 	case engine.RunCheck:
 		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)
 	case engine.Report:
-		d.journal.add(a.Record)
+		d.journal.Add(a.Record)
 		if a.Record.Type == engine.RecordDrain {
 			d.drains.touch()
 		}

@@ -27,6 +27,7 @@ func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
 	d.reloads.mu.Lock()
 	doc.Node.Config = d.reloads.status
 	d.reloads.mu.Unlock()
+	doc.Node.Events, doc.Node.Recording = d.history()
 	doc.Node.Config.Path, doc.Node.Config.Hash = d.opts.ConfigPath, hash(cfg)
 	return doc, nil
 }
@@ -59,7 +60,7 @@ func (d *Daemon) edge() control.EdgeStatus {
 
 // Records implements control.Source.
 func (d *Daemon) Records(since uint64) ([]engine.Record, <-chan struct{}) {
-	return d.journal.since(since)
+	return d.journal.Since(since)
 }
 
 // Do implements control.Commander.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/internal/journal"
 	"github.com/vipd/vipd/internal/netif"
 	"github.com/vipd/vipd/pkg/check/probe"
 	"github.com/vipd/vipd/pkg/config"
@@ -33,8 +34,10 @@ var errStopped = errors.New("stopped")
 // Options says how a daemon is run.
 type Options struct {
 	ConfigPath string
-	StateDir   string // where drains are kept over restarts
+	StateDir   string // where drains and events are kept over restarts
 	Socket     string // control socket instead of the configured one, "" = configured
+	Record     string // file that gets all that the engine is given, "" = none
+	RecordMax  int64  // bytes of it
 	Version    string
 	Revision   string
 	Log        *slog.Logger
@@ -71,7 +74,8 @@ type Daemon struct {
 	announcer *netif.Announcer
 	claims    *netif.Claims
 	probes    *probe.Runner
-	journal   *journal
+	journal   *journal.Journal
+	recorder  *journal.Recorder // nil when nothing is recorded
 	lateness  *control.Lateness
 	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside of turns
 }
@@ -96,9 +100,12 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ended: make(chan struct{}),
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
-		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg)}), journal: newJournal(log), lateness: control.NewLateness(),
+		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg)}), lateness: control.NewLateness(),
 	}
 	d.cfg.Store(cfg)
+	d.journal = journal.Open(journal.Options{
+		Dir: opts.StateDir, Node: func() string { return d.cfg.Load().Engine.Node }, Log: log, Journald: journal.Connected(),
+	})
 	d.portList.Store(&[]*port{})
 	return d, problems, nil
 }
@@ -139,6 +146,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.started = time.Now()
 	d.reloads.loaded(d.started)
 	d.eng = engine.New(d.started)
+	if err := d.record(cfg.Engine.Node); err != nil {
+		return err
+	}
 
 	// The edges outlive ctx: the polite end needs them.
 	base, endEdges := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -155,12 +165,16 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { return server.Run(run) })
 	edges.Go(func() error { d.hangups(run); return nil })
 
+	if d.recorder != nil {
+		edges.Go(func() error { d.recorder.Run(run, d.recordingEnded); return nil })
+	}
 	kept, err := d.drains.load()
 	if err != nil {
 		d.log.Warn("drains of the last run are lost", "error", err)
 	}
 	d.turn(func(time.Time) {
 		d.configure(cfg)
+		d.recordingBegun()
 		if len(kept) > 0 {
 			d.step(engine.RestoreDrains{Drains: kept})
 		}

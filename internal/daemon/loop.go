@@ -78,7 +78,9 @@ func (d *Daemon) alarm() {
 func (d *Daemon) step(evs ...engine.Event) {
 	now := time.Now()
 	for _, ev := range evs {
-		for _, a := range d.eng.Step(now, ev) {
+		did := d.eng.Step(now, ev)
+		d.recorder.Step(now, ev, did)
+		for _, a := range did {
 			d.do(now, a)
 		}
 		d.forget(ev)

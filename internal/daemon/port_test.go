@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,7 +15,7 @@ import (
 // back as failures, each once, and the batch is empty afterwards.
 func TestPortWithoutSocket(t *testing.T) {
 	t.Parallel()
-	p := newPort(portKey{"eth0", true}, quiet())
+	p := newPort(portKey{"eth0", true}, slog.New(slog.DiscardHandler))
 	p.out = append(p.out, vrrpnet.Outgoing{}, vrrpnet.Outgoing{})
 	p.vips = append(p.vips, "web", "mail")
 	want := []engine.Event{
@@ -32,7 +33,7 @@ func TestPortWithoutSocket(t *testing.T) {
 // TestPortCountsOverSockets: the drops of a socket that ended are not lost.
 func TestPortCountsOverSockets(t *testing.T) {
 	t.Parallel()
-	p := newPort(portKey{"eth0", true}, quiet())
+	p := newPort(portKey{"eth0", true}, slog.New(slog.DiscardHandler))
 	p.keep(map[vrrp.Cause]uint64{vrrp.CauseChecksum: 3})
 	p.keep(map[vrrp.Cause]uint64{vrrp.CauseChecksum: 4, vrrp.CauseHopLimit: 1})
 	want := map[vrrp.Cause]uint64{vrrp.CauseChecksum: 7, vrrp.CauseHopLimit: 1}

@@ -19,6 +19,7 @@ func Pair() control.StatusDocument {
 			Config: control.ConfigStatus{
 				Path: "/etc/vipd/vipd.toml", Hash: "3f9c2a1d5e6f", Loaded: started, LastReloadOK: true,
 			},
+			Events: control.EventsStatus{Path: "/var/lib/vipd/events.jsonl", Bytes: 4242},
 			Edge: control.EdgeStatus{
 				Dropped: []control.DropCount{{Interface: "eth0", Family: "ipv4", Reason: "ttl", Count: 3}},
 				GARP:    []control.SentCount{{Interface: "eth0", Cause: "takeover", Count: 20}},
