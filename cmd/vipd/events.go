@@ -65,10 +65,7 @@ func (a *app) events(ctx context.Context, q control.EventQuery) error {
 		if err := json.Unmarshal(line, &ev); err != nil {
 			return fmt.Errorf("read an event: %w", err)
 		}
-		if today := ev.Time.Local().Format(time.DateOnly); today != day {
-			day = today
-			_, _ = fmt.Fprintln(a.out, a.paint(bold, day))
-		}
+		a.dayLine(ev.Record, &day)
 		_, err := fmt.Fprintln(a.out, a.eventLine(ev.Record))
 		return err
 	})
@@ -89,12 +86,13 @@ func (a *app) eventLine(r engine.Record) string {
 	}
 	line := fmt.Sprintf("%s  %-15s  %-12s  %-16s  %s", r.Time.Local().Format("15:04:05.000"), r.Type, r.Name, change, r.Text)
 	line = strings.ReplaceAll(clean(line), "\n", " ")
-	switch r.Severity {
-	case engine.Critical:
-		return a.paint(red, line)
-	case engine.Warning:
-		return a.paint(yellow, line)
-	default:
-		return line
+	return a.paint(severityStyle(r.Severity), line)
+}
+
+// dayLine prints the day of an event when it is not the one before.
+func (a *app) dayLine(r engine.Record, day *string) {
+	if today := r.Time.Local().Format(time.DateOnly); today != *day {
+		*day = today
+		_, _ = fmt.Fprintln(a.out, a.paint(bold, today))
 	}
 }

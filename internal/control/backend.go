@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/engine/whatif"
 )
 
 // Backend is the daemon as the control socket sees it. Every method may be
@@ -22,6 +23,11 @@ type Source interface {
 	// Records returns the records with a Seq above since, oldest first, and a
 	// channel that is closed as soon as there is a newer one than those.
 	Records(since uint64) (records []engine.Record, more <-chan struct{})
+
+	// WhatIf answers a question from the live state, which it does not change.
+	// The error is a whatif.UnknownError when the question names something that
+	// there is not.
+	WhatIf(ctx context.Context, q whatif.Question) (whatif.Answer, error)
 }
 
 // Commander changes things.

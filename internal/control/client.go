@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/vipd/vipd/pkg/engine/whatif"
 )
 
 // maxDocument bounds what a client reads of one document.
@@ -79,6 +81,12 @@ func (c Client) WhyVIP(ctx context.Context, name string) (Explanation, error) {
 func (c Client) WhyCheck(ctx context.Context, name string) (Explanation, error) {
 	var doc Explanation
 	return doc, c.get(ctx, PathWhyCheck(name), &doc)
+}
+
+// WhatIf asks what would happen: see whatif.Parse.
+func (c Client) WhatIf(ctx context.Context, words []string) (whatif.Answer, error) {
+	var doc whatif.Answer
+	return doc, c.get(ctx, PathWhatIf(words), &doc)
 }
 
 // Checks asks for all checks.
@@ -180,6 +188,11 @@ func PathWhyVIP(name string) string { return PathVIP(name) + "/why" }
 
 // PathWhyCheck is the path of the explanation of a check.
 func PathWhyCheck(name string) string { return PathChecks() + "/" + url.PathEscape(name) + "/why" }
+
+// PathWhatIf is the path of a question.
+func PathWhatIf(words []string) string {
+	return "/v1/what-if?q=" + url.QueryEscape(strings.Join(words, " "))
+}
 
 // PathChecks is the path of all checks.
 func PathChecks() string { return "/v1/checks" }

@@ -202,6 +202,7 @@ func (s *Server) routes() http.Handler {
 		"/v1/checks":               read(s.checks),
 		"/v1/checks/{name}/why":    read(s.whyCheck),
 		"/v1/checks/{name}/run":    change(s.runCheck),
+		"/v1/what-if":              read(s.whatIf),
 		"/v1/drain":                change(s.drain),
 		"/v1/undrain":              change(s.undrain),
 		"/v1/reload":               change(s.reload),

@@ -96,6 +96,7 @@ func TestDocuments(t *testing.T) {
 		"why":       control.PathWhyVIP("mail"),
 		"why-check": control.PathWhyCheck("api"),
 		"checks":    control.PathChecks(),
+		"what-if":   control.PathWhatIf([]string{"link", "eth0", "down"}),
 		"health":    "/healthz",
 	} {
 		raw, err := client.Raw(soon(t), path)
@@ -159,6 +160,10 @@ func TestChangedDocuments(t *testing.T) {
 		"problem-type":     {"", "GET", "/v1/events?type=vip", ``, 400},
 		"problem-since":    {"", "GET", "/v1/events?since=yesterday", ``, 400},
 		"problem-query":    {"", "GET", "/v1/events?from=1h", ``, 400},
+		"problem-what-if":  {"", "GET", "/v1/what-if?q=link+eth0+sideways", ``, 400},
+		"problem-no-link":  {"", "GET", "/v1/what-if?q=link+eth7+down", ``, 404},
+		"problem-no-q":     {"", "GET", "/v1/what-if?question=drain", ``, 400},
+		"problem-long-q":   {"", "GET", "/v1/what-if?q=drain+" + strings.Repeat("x+", 3000), ``, 400},
 		"problem-follow":   {"", "GET", "/v1/events?follow=maybe", ``, 400},
 		"problem-large":    {"", "POST", "/v1/drain", `{"reason":"` + strings.Repeat("x", 70000) + `"}`, 413},
 	} {

@@ -11,6 +11,7 @@ import (
 	"github.com/vipd/vipd/internal/control"
 	"github.com/vipd/vipd/pkg/check/probe"
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/engine/whatif"
 )
 
 // Status implements control.Source.
@@ -61,6 +62,21 @@ func (d *Daemon) edge() control.EdgeStatus {
 // Records implements control.Source.
 func (d *Daemon) Records(since uint64) ([]engine.Record, <-chan struct{}) {
 	return d.journal.Since(since)
+}
+
+// WhatIf implements control.Source. The turn only copies the engine.
+func (d *Daemon) WhatIf(ctx context.Context, q whatif.Question) (whatif.Answer, error) {
+	d.questions.Lock() // one at a time: they cost time of a processor
+	defer d.questions.Unlock()
+	type moment struct {
+		eng *engine.Engine
+		at  time.Time
+	}
+	m, err := ask(ctx, d, func(now time.Time) moment { return moment{d.eng.Clone(), now} })
+	if err != nil {
+		return whatif.Answer{}, err
+	}
+	return whatif.Ask(m.eng, m.at, q)
 }
 
 // Do implements control.Commander.

@@ -52,8 +52,9 @@ type Daemon struct {
 	reloads reloads
 	drains  *drains
 
-	one   sync.Mutex    // of the turns: one after the other
-	ended chan struct{} // closed after the last turn
+	one       sync.Mutex    // of the turns: one after the other
+	ended     chan struct{} // closed after the last turn
+	questions sync.Mutex    // one of vipd what-if at a time
 
 	// Used in turns only.
 	eng      *engine.Engine

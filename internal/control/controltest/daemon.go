@@ -11,6 +11,7 @@ import (
 
 	"github.com/vipd/vipd/internal/control"
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/engine/whatif"
 )
 
 // Daemon is a control.Backend. Its fields are set before it is used.
@@ -154,6 +155,26 @@ func (d *Daemon) undrain(ev engine.Undrain) string {
 		return "nothing was drained"
 	}
 	return strings.Join(names, ", ") + " back in service"
+}
+
+// WhatIf implements control.Source: it answers every question in the same way.
+func (d *Daemon) WhatIf(_ context.Context, q whatif.Question) (whatif.Answer, error) {
+	if q.String() == "interface eth7 goes down" {
+		return whatif.Answer{}, &whatif.UnknownError{Kind: "interface", Name: "eth7", Known: []string{"eth0", "eth1"}}
+	}
+	return whatif.Answer{
+		Schema: whatif.Schema, Node: "lb1", Now: d.Doc.Now, Question: q.String(), Span: 10 * time.Second,
+		Events: []whatif.Coming{
+			{Type: engine.RecordLink, Name: "eth0", From: "up", To: "down", Text: "interface eth0 is down", Severity: engine.Warning},
+			{After: 1500 * time.Microsecond, Type: engine.RecordTransition, Name: "web", From: "ACTIVE", To: "FAULT", Reason: "interface",
+				Text: "web: ACTIVE -> FAULT (interface eth0 is down)", Severity: engine.Warning},
+		},
+		VIPs: []whatif.Outcome{
+			{Name: "mail", Now: engine.Backup, Then: engine.Backup, Priority: 80, Why: "192.0.2.3 advertises 90, own 80"},
+			{Name: "web", Now: engine.Active, Then: engine.Fault, Priority: 150, Why: "interface eth0 is down"},
+		},
+		Unknown: []string{"whether a peer takes web over: none advertises it as long as this host does"},
+	}, nil
 }
 
 // RunCheck implements control.Commander.

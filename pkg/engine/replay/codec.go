@@ -66,19 +66,22 @@ func AppendStep(b []byte, s Step) ([]byte, error) {
 	if types[name] == nil {
 		return b, fmt.Errorf("write an event: no type is named %s", name)
 	}
-	raw, err := json.Marshal(s.Event)
+	raw, err := appendLine(nil, s.Event)
 	if err != nil {
-		return b, fmt.Errorf("write an event: %w", err)
+		return b, err
 	}
 	return appendLine(b, line{At: s.At, Event: map[string]json.RawMessage{name: raw}, Records: timeless(s.Records)})
 }
 
+// appendLine appends JSON as people read it: nobody puts it into HTML.
 func appendLine(b []byte, doc any) ([]byte, error) {
-	raw, err := json.Marshal(doc)
-	if err != nil {
+	out := bytes.NewBuffer(b)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(doc); err != nil {
 		return b, fmt.Errorf("write a line: %w", err)
 	}
-	return append(append(b, raw...), '\n'), nil
+	return out.Bytes(), nil
 }
 
 // timeless returns copies of records without their times: the step has one.
