@@ -91,12 +91,14 @@ type agent struct {
 	proc   *testenv.Process
 	config string
 	socket string
+	args   []string // more of vipd run
 }
 
-// vipd starts an agent on a host with the given configuration.
-func (p *pair) vipd(h *testenv.Host, config string) *agent {
+// vipd starts an agent on a host with the given configuration, and more
+// arguments of vipd run.
+func (p *pair) vipd(h *testenv.Host, config string, args ...string) *agent {
 	p.t.Helper()
-	a := &agent{t: p.t, host: h, config: filepath.Join(h.Dir(), "vipd.toml"), socket: filepath.Join(h.Dir(), "vipd.sock")}
+	a := &agent{t: p.t, host: h, args: args, config: filepath.Join(h.Dir(), "vipd.toml"), socket: filepath.Join(h.Dir(), "vipd.sock")}
 	a.write(config)
 	a.start()
 	p.t.Cleanup(func() {
@@ -118,7 +120,8 @@ func (a *agent) write(config string) {
 func (a *agent) start() {
 	a.t.Helper()
 	var err error
-	a.proc, err = a.host.Start(exec.Command(binary, "run", "--config", a.config, "--socket", a.socket, "--state-dir", a.host.Dir()))
+	args := append([]string{"run", "--config", a.config, "--socket", a.socket, "--state-dir", a.host.Dir()}, a.args...)
+	a.proc, err = a.host.Start(exec.Command(binary, args...))
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -320,6 +323,8 @@ func (a *agent) eventually(within time.Duration, what string, cond func() bool) 
 
 // event is the part of vipd.event/v1 that the labs look at.
 type event struct {
+	ID     uint64    `json:"id"`
+	Cause  uint64    `json:"cause"`
 	Time   time.Time `json:"time"`
 	Type   string    `json:"type"`
 	Name   string    `json:"name"`
@@ -332,7 +337,11 @@ type event struct {
 // events lists what the agent has recorded of some types.
 func (a *agent) events(types ...string) (list []event) {
 	a.t.Helper()
-	out := a.must("events", "--json", "--type", strings.Join(types, ","))
+	args := []string{"events", "--json"}
+	if len(types) > 0 {
+		args = append(args, "--type", strings.Join(types, ","))
+	}
+	out := a.must(args...)
 	for dec := json.NewDecoder(strings.NewReader(out)); dec.More(); {
 		var e event
 		if err := dec.Decode(&e); err != nil {
