@@ -31,9 +31,8 @@ type file struct {
 
 func newFile(dir string) *file { return &file{path: filepath.Join(dir, fileName), most: fileMost} }
 
-// load returns the newest records of earlier runs, oldest first. Lines that make
-// no sense are left out: a host that lost power may leave some.
-func (f *file) load() ([]engine.Record, error) {
+// load reads the newest lines of earlier runs.
+func (f *file) load() (past, error) {
 	newest, err := tail(f.path, loadMost)
 	if err != nil {
 		return nil, err
@@ -42,20 +41,43 @@ func (f *file) load() ([]engine.Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	return append(older, newest...), nil
+}
+
+// past is lines of earlier runs, oldest first. Those that make no sense are left
+// out: a host that lost power may leave some.
+type past []byte
+
+// last is the number of the newest record, 0 when there is none.
+func (p past) last() uint64 {
+	for len(p) > 0 {
+		i := bytes.LastIndexByte(p[:len(p)-1], '\n') + 1
+		if r, ok := event(p[i:]); ok {
+			return r.Seq
+		}
+		p = p[:i]
+	}
+	return 0
+}
+
+// records reads all of them.
+func (p past) records() []engine.Record {
 	var list []engine.Record
 	last := uint64(0)
-	for _, part := range [][]byte{older, newest} {
-		for len(part) > 0 {
-			line, rest, _ := bytes.Cut(part, []byte("\n"))
-			part = rest
-			var doc engine.EventDocument
-			if json.Unmarshal(line, &doc) == nil && doc.Schema == engine.EventSchema && doc.Seq > last && doc.Seq < idMost {
-				list = append(list, doc.Record)
-				last = doc.Seq
-			}
+	for line := range bytes.Lines(p) {
+		if r, ok := event(line); ok && r.Seq > last {
+			list = append(list, r)
+			last = r.Seq
 		}
 	}
-	return list, nil
+	return list
+}
+
+// event reads one line.
+func event(line []byte) (engine.Record, bool) {
+	var doc engine.EventDocument
+	err := json.Unmarshal(line, &doc)
+	return doc.Record, err == nil && doc.Schema == engine.EventSchema && doc.Seq > 0 && doc.Seq < idMost
 }
 
 // tail reads the whole lines among the last n bytes of a file. A missing file

@@ -40,6 +40,9 @@ type Journal struct {
 	base uint64                    // added to what the engine counts
 	mono func(time.Time) int64     // µs since the host started
 
+	past   past      // what earlier runs kept, until somebody asks
+	recall sync.Once // reads it
+
 	mu      sync.Mutex
 	records []engine.Record
 	first   uint64        // place of records[0] among all that ever were in it
@@ -63,16 +66,15 @@ func Open(opts Options) *Journal {
 		return j
 	}
 	j.file = newFile(opts.Dir)
-	kept, err := j.file.load()
-	if err != nil {
+	var err error
+	if j.past, err = j.file.load(); err != nil {
 		j.failure = err.Error()
 	}
-	if len(kept) > 0 {
-		j.base = (kept[len(kept)-1].Seq/runSpan + 1) * runSpan
-		kept = kept[max(len(kept)-most, 0):]
-		j.records = append(make([]engine.Record, 0, len(kept)), kept...)
-		j.logged, j.saved = uint64(len(kept)), uint64(len(kept))
+	if last := j.past.last(); last > 0 {
+		j.base = (last/runSpan + 1) * runSpan
 	}
+	// Room in front, for what earlier runs kept.
+	j.first, j.logged, j.saved = most, most, most
 	return j
 }
 
@@ -124,6 +126,7 @@ func (j *Journal) forget(n int) {
 // Since returns the records with a number above seq, and a channel that is
 // closed when there are more.
 func (j *Journal) Since(seq uint64) ([]engine.Record, <-chan struct{}) {
+	j.recall.Do(j.remember)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	i := len(j.records)
@@ -131,6 +134,19 @@ func (j *Journal) Since(seq uint64) ([]engine.Record, <-chan struct{}) {
 		i--
 	}
 	return slices.Clone(j.records[i:]), j.more
+}
+
+// remember puts what earlier runs kept in front of what there is. That is read
+// when somebody first asks, since a start has more urgent things to do.
+func (j *Journal) remember() {
+	kept := j.past.records()
+	j.past = nil
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	kept = kept[max(len(kept)-max(most-len(j.records), 0), 0):]
+	kept = kept[max(len(kept)-int(min(j.first, most)), 0):]
+	j.first -= uint64(len(kept))
+	j.records = append(kept, j.records...)
 }
 
 // Status is how well the history is kept.

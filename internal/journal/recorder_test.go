@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/engine/replay"
+	"github.com/vipd/vipd/pkg/vrrp"
 )
 
 // record drives an engine with a recorder beside it for some steps.
@@ -110,6 +112,34 @@ func TestRecordBehind(t *testing.T) {
 	if res, err := play(t, path); err != nil || res.Difference != nil || res.Events != waiting {
 		t.Errorf("%d events, %v, %v", res.Events, res.Difference, err)
 	}
+}
+
+// BenchmarkRecord is what a step costs the loop while it is recorded, and what
+// the writer does for it.
+func BenchmarkRecord(b *testing.B) {
+	start := time.Now()
+	ev := engine.AdvertReceived{Interface: "eth0", Source: netip.MustParseAddr("192.0.2.2"), Advert: vrrp.Advert{
+		Version: 3, VRID: 51, Priority: 150, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.100")},
+	}}
+	b.Run("loop", func(b *testing.B) {
+		r := &Recorder{start: start, steps: make(chan replay.Step, 1)}
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Step(start, ev, nil)
+			<-r.steps
+		}
+	})
+	b.Run("writer", func(b *testing.B) {
+		var line []byte
+		b.ReportAllocs()
+		for b.Loop() {
+			var err error
+			if line, err = replay.AppendStep(line[:0], replay.Step{Event: ev}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(len(line)), "B/line")
+	})
 }
 
 // TestRecordAgain: a restart keeps the recording of the run before; a place that

@@ -99,16 +99,12 @@ interval = "50ms"
 		}
 		a.kill()
 		file := filepath.Join(a.host.Dir(), "recording.jsonl")
-		code, out, errs := a.run("replay", file)
-		if code != 0 && !strings.Contains(errs, "ends in the middle of a line") {
-			t.Errorf("%s: exit %d: %s%s", a.host.Name, code, out, errs)
-		}
-		if code == 0 {
-			same(t, a.replay(file).Records, last)
-			some := a.replay(file, "web", "--until", "300ms")
-			if len(some.Records) == 0 || len(some.Records) > 5 {
-				t.Errorf("%+v", some.Records)
-			}
+		r := a.replay(file)
+		t.Logf("%s: %d events, %d records", a.host.Name, r.Events, len(r.Records))
+		same(t, r.Records, last)
+		some := a.replay(file, "web", "--until", "300ms")
+		if len(some.Records) == 0 || len(some.Records) > 5 {
+			t.Errorf("%+v", some.Records)
 		}
 	}
 }
