@@ -26,6 +26,7 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		})
 	case engine.RunCheck:
 		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)
+	case engine.WatchCheck: // no type of check is watched yet
 	case engine.Report:
 		d.journal.Add(a.Record)
 		if a.Record.Type == engine.RecordDrain {

@@ -20,10 +20,28 @@ type Weight struct {
 	// Delta, when Fault is false, changes the priority by its value: a negative
 	// one while the check fails, a positive one while it passes. -253 to 253.
 	Delta int
+	// Own says that it was taken over from the check: a value that the check
+	// reports replaces it.
+	Own bool
 }
 
 // Spec is what a probe does: one struct per type of check.
 type Spec interface {
 	// Type is the word in the configuration: exec, tcp, file.
 	Type() string
+}
+
+// Watcher is a [Spec] that is watched instead of polled: what it is about tells
+// by itself when it changes, so nothing is ever due, and one sight is enough to
+// make the check up or down.
+type Watcher interface {
+	Spec
+	// Watched marks the type; it does nothing.
+	Watched()
+}
+
+// IsWatched reports whether a check of this Spec is watched instead of polled.
+func IsWatched(s Spec) bool {
+	_, ok := s.(Watcher)
+	return ok
 }

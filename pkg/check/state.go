@@ -56,10 +56,13 @@ func (s *State) Clone() *State {
 	return &c
 }
 
+// polled reports whether probes are made.
+func (s *State) polled() bool { return !IsWatched(s.cfg.Spec) }
+
 // Due is when the next probe should start. It is the zero time while one is
-// running: a check never has two.
+// running: a check never has two. For a check that is watched it always is.
 func (s *State) Due() time.Time {
-	if s.running {
+	if s.running || !s.polled() {
 		return time.Time{}
 	}
 	return s.due
@@ -86,6 +89,26 @@ func (s *State) Observe(now time.Time, ok bool) (changed bool) {
 		s.stale, s.due = false, now
 		return false
 	}
+	s.count(ok)
+	s.stats.LastRun = s.started
+	changed = s.judge(now)
+	s.due = s.next(now)
+	return changed
+}
+
+// See takes how a watched check stands, and reports whether [State.Healthy] or
+// [State.Known] changed by it. For a check that is polled it does nothing.
+func (s *State) See(now time.Time, ok bool) (changed bool) {
+	if s.polled() {
+		return false
+	}
+	s.count(ok)
+	s.stats.LastRun = now
+	return s.judge(now)
+}
+
+// count adds a result to the counters.
+func (s *State) count(ok bool) {
 	if ok != s.stats.LastOK {
 		s.stats.Consecutive = 0
 	}
@@ -94,10 +117,7 @@ func (s *State) Observe(now time.Time, ok bool) (changed bool) {
 	if !ok {
 		s.stats.Failures++
 	}
-	s.stats.LastOK, s.stats.LastRun = ok, s.started
-	changed = s.judge(now)
-	s.due = s.next(now)
-	return changed
+	s.stats.LastOK = ok
 }
 
 // judge applies Rise and Fall to the results so far.
@@ -105,6 +125,9 @@ func (s *State) judge(now time.Time) (changed bool) {
 	need := s.cfg.Fall
 	if s.stats.LastOK {
 		need = s.cfg.Rise
+	}
+	if !s.polled() {
+		need = 1
 	}
 	if s.stats.Consecutive < max(need, 1) || s.known && s.up == s.stats.LastOK {
 		return false

@@ -258,3 +258,32 @@ func TestReconfigure(t *testing.T) {
 		}
 	})
 }
+
+// watched is a Spec that is watched.
+type watched struct{ name string }
+
+func (watched) Type() string { return "watched" }
+func (watched) Watched()     {}
+
+func TestWatched(t *testing.T) {
+	t.Parallel()
+	s := check.New(check.Config{Spec: watched{"a"}, Interval: time.Second, Rise: 3, Fall: 3}, epoch, epoch)
+	for i, tt := range []struct {
+		ok, changed bool
+		word        string
+	}{
+		{true, true, "up"}, {true, false, "up"}, {false, true, "down"}, {true, true, "up"},
+	} {
+		now := at(time.Duration(i) * time.Second)
+		if !s.Due().IsZero() {
+			t.Errorf("sight %d: a probe is due %v", i, s.Due())
+		}
+		if changed := s.See(now, tt.ok); changed != tt.changed || s.String() != tt.word {
+			t.Errorf("sight %d: changed %v, %s, want %v, %s", i, changed, s, tt.changed, tt.word)
+		}
+	}
+	s.Reconfigure(check.Config{Spec: watched{"b"}}, at(9*time.Second))
+	if !s.Healthy() || s.Known() || !s.Due().IsZero() {
+		t.Errorf("another spec: healthy %v, known %v, due %v, want the health kept, unknown, and nothing due", s.Healthy(), s.Known(), s.Due())
+	}
+}

@@ -169,7 +169,9 @@ func trackedChecks(s section, checks map[string]check.Config) map[string]check.W
 		}
 		m[t.name] = t.weight
 		if c, ok := checks[t.name]; ok && t.own {
-			m[t.name] = c.Weight
+			own := c.Weight
+			own.Own = true
+			m[t.name] = own
 		}
 	}
 	return m

@@ -149,7 +149,7 @@ func TestDefaults(t *testing.T) {
 				},
 				Preempt:  true,
 				Checksum: vrrp.ChecksumPseudoHeader,
-				Track:    map[string]check.Weight{"haproxy": {Fault: true}},
+				Track:    map[string]check.Weight{"haproxy": {Fault: true, Own: true}},
 				GARP: engine.GARP{
 					Repeat:   5,
 					Interval: time.Millisecond,

@@ -59,6 +59,14 @@ type (
 	// never a second one for the same check before that.
 	RunCheck struct{ Check string }
 
+	// WatchCheck begins to watch what a check of a check.Watcher is about, begins
+	// anew when the Spec has changed, or ends it. The first sight, and each that
+	// differs from the one before, comes as a [CheckSeen].
+	WatchCheck struct {
+		Check string
+		On    bool
+	}
+
 	// Report is something that an operator may want to know later.
 	Report struct{ Record Record }
 
@@ -74,6 +82,7 @@ func (SendAdvert) action()   {}
 func (SetAddresses) action() {}
 func (Announce) action()     {}
 func (RunCheck) action()     {}
+func (WatchCheck) action()   {}
 func (Report) action()       {}
 func (Answer) action()       {}
 

@@ -14,6 +14,7 @@ type checkRun struct {
 	state  *check.State
 	timer  timer
 	detail string // of the last result
+	weight *int   // that the last sight of a watched check reported
 	took   time.Duration
 }
 
@@ -66,16 +67,49 @@ func (e *Engine) checkDone(now time.Time, ev CheckDone) {
 	c.detail, c.took = ev.Detail, ev.Took
 	changed := c.state.Observe(now, ev.OK)
 	e.timers.set(&c.timer, c.state.Due())
-	if !changed {
-		return
+	if changed {
+		e.evaluate(now, e.reportCheck(now, c, from))
 	}
+}
+
+// checkSeen does the same with a sight of a watched check.
+func (e *Engine) checkSeen(now time.Time, ev CheckSeen) {
+	c := e.check(ev.Check)
+	if c == nil || !check.IsWatched(c.cfg.Spec) {
+		return // a reload removed it, or has it polled now
+	}
+	from, cause := c.word(), uint64(0)
+	reweighed := weightOf(c.weight) != weightOf(ev.Weight)
+	c.detail, c.weight = ev.Detail, ev.Weight
+	changed := c.state.See(now, ev.OK)
+	if changed {
+		cause = e.reportCheck(now, c, from)
+	}
+	if changed || reweighed {
+		e.evaluate(now, cause)
+	}
+}
+
+// weightOf makes reported weights comparable.
+func weightOf(w *int) (weight struct {
+	value    int
+	reported bool
+}) {
+	if w != nil {
+		weight.value, weight.reported = *w, true
+	}
+	return weight
+}
+
+// reportCheck tells that the health of c has changed, and returns the number of
+// the record.
+func (e *Engine) reportCheck(now time.Time, c *checkRun, from string) uint64 {
 	severity := Warning
 	if c.state.Healthy() {
 		severity = Notice
 	}
-	cause := e.report(now, Record{Type: RecordCheck, Name: c.name, From: from, To: c.word(), Severity: severity,
+	return e.report(now, Record{Type: RecordCheck, Name: c.name, From: from, To: c.word(), Severity: severity,
 		Text: fmt.Sprintf("check %s: %s -> %s (%s)", c.name, from, c.word(), c.detail)})
-	e.evaluate(now, cause)
 }
 
 func (e *Engine) check(name string) *checkRun {

@@ -156,6 +156,7 @@ func (e *Engine) configureChecks(now time.Time, configs map[string]check.Config,
 		old = slices.Delete(old, i, i+1)
 		e.checks = append(e.checks, c)
 		if !reflect.DeepEqual(c.cfg, cfg) {
+			e.rewatch(c, cfg.Spec)
 			c.cfg = cfg
 			c.state.Reconfigure(cfg, now)
 			e.timers.set(&c.timer, c.state.Due())
@@ -163,6 +164,21 @@ func (e *Engine) configureChecks(now time.Time, configs map[string]check.Config,
 	}
 	for _, c := range old {
 		e.timers.set(&c.timer, time.Time{})
+		e.rewatch(c, nil)
+	}
+}
+
+// rewatch ends or begins to watch what c is about, when its Spec becomes next.
+func (e *Engine) rewatch(c *checkRun, next check.Spec) {
+	same := reflect.DeepEqual(c.cfg.Spec, next)
+	switch {
+	case check.IsWatched(next) && !same:
+		e.do(WatchCheck{Check: c.name, On: true})
+	case check.IsWatched(c.cfg.Spec) && !same:
+		e.do(WatchCheck{Check: c.name})
+	}
+	if !same {
+		c.weight = nil
 	}
 }
 
@@ -173,6 +189,9 @@ func (e *Engine) addCheck(now time.Time, name string, cfg check.Config, passing 
 	e.checkTimer(c)
 	e.timers.set(&c.timer, c.state.Due())
 	e.checks = append(e.checks, c)
+	if check.IsWatched(cfg.Spec) {
+		e.do(WatchCheck{Check: name, On: true})
+	}
 }
 
 func compare(a, b string) int {

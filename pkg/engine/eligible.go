@@ -65,7 +65,7 @@ func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
 	}
 	list = append(list, e.linkBlockers(v)...)
 	for _, c := range e.checks {
-		if w, ok := v.cfg.Track[c.name]; ok && w.Fault && !c.state.Healthy() {
+		if w, ok := v.cfg.Track[c.name]; ok && w.Fault && !c.state.Healthy() && !(w.Own && c.weight != nil) {
 			b := Blocker{Kind: BlockedCheck, Name: c.name, Text: fmt.Sprintf("check %s %s", c.name, c.words())}
 			if !c.state.Known() {
 				b.Kind = BlockedStartup
@@ -183,7 +183,13 @@ func (e *Engine) priorityTerms(v *vip) []PriorityTerm {
 		}
 	}
 	for _, c := range e.checks {
-		if w, ok := v.cfg.Track[c.name]; ok {
+		switch w, ok := v.cfg.Track[c.name]; {
+		case !ok:
+		case w.Own && c.weight != nil:
+			if *c.weight != 0 {
+				terms = append(terms, PriorityTerm{"check", c.name, *c.weight})
+			}
+		default:
 			add("check", c.name, w, c.state.Healthy())
 		}
 	}

@@ -72,6 +72,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.addressesApplied(now, ev)
 	case CheckDone:
 		e.checkDone(now, ev)
+	case CheckSeen:
+		e.checkSeen(now, ev)
 	case SendFailed:
 		e.sendFailed(now, ev)
 	case Drain:

@@ -61,6 +61,17 @@ type (
 		Took   time.Duration
 	}
 
+	// CheckSeen tells how a check that is watched stands, after a [WatchCheck].
+	CheckSeen struct {
+		Check  string
+		OK     bool
+		Detail string // one line for a human: "pid 1234 exited"
+		// Weight, when there is one, is added to the priority of every VIP that
+		// tracks the check without a weight of its own, instead of the check's own
+		// weight, whether OK or not. -253 to 253.
+		Weight *int
+	}
+
 	// SendFailed says that adverts of a VIP did not leave the host.
 	SendFailed struct {
 		VIP string
@@ -118,6 +129,7 @@ func (LinkChanged) event()      {}
 func (AddressClaimed) event()   {}
 func (AddressesApplied) event() {}
 func (CheckDone) event()        {}
+func (CheckSeen) event()        {}
 func (SendFailed) event()       {}
 func (Drain) event()            {}
 func (RestoreDrains) event()    {}

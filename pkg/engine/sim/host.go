@@ -27,6 +27,7 @@ type Host struct {
 	kernel  map[string]*present // VIPs whose addresses the kernel has
 	stolen  map[string]bool     // VIPs whose addresses somebody removed, until they are back
 	failing map[string]bool     // checks that fail
+	watched map[string]bool     // checks that the daemon watches
 	refuses string              // what the kernel answers to address changes, "" = it obeys
 	wakeAt  time.Time
 	newest  map[string]uint64 // Seq of the last SetAddresses, by VIP
@@ -90,7 +91,7 @@ func (h *Host) Boot() {
 		h.powered, h.kernel = true, map[string]*present{}
 	}
 	h.life++
-	h.wakeAt, h.newest = time.Time{}, map[string]uint64{}
+	h.wakeAt, h.newest, h.watched = time.Time{}, map[string]uint64{}, map[string]bool{}
 	h.eng = engine.New(h.w.now)
 	h.step(engine.Configure{Config: h.cfg})
 	for _, name := range slices.Sorted(maps.Keys(h.links)) {
@@ -113,8 +114,32 @@ func (h *Host) SetLink(name string, up bool) {
 	h.sight(name)
 }
 
-// SetCheck makes a check pass or fail from its next probe on.
-func (h *Host) SetCheck(name string, ok bool) { h.failing[name] = !ok }
+// SetCheck makes a check pass or fail: a watched one in a moment, any other from
+// its next probe on.
+func (h *Host) SetCheck(name string, ok bool) {
+	h.failing[name] = !ok
+	if h.watched[name] {
+		h.see(name)
+	}
+}
+
+// watch begins or ends to watch a check. The first sight comes in a moment.
+func (h *Host) watch(a engine.WatchCheck) {
+	h.watched[a.Check] = a.On
+	if a.On {
+		h.see(a.Check)
+	}
+}
+
+// see lets the daemon see how a watched check stands in a moment.
+func (h *Host) see(name string) {
+	life := h.life
+	h.w.after(sightDelay, func() {
+		if h.life == life && h.watched[name] {
+			h.step(engine.CheckSeen{Check: name, OK: !h.failing[name], Detail: "simulated"})
+		}
+	})
+}
 
 // Refuse makes the kernel answer every change of addresses with an error; ""
 // makes it obey again.
@@ -240,6 +265,8 @@ func (h *Host) act(a engine.Action) {
 				h.step(engine.CheckDone{Check: a.Check, OK: !h.failing[a.Check], Detail: "simulated"})
 			}
 		})
+	case engine.WatchCheck:
+		h.watch(a)
 	case engine.Report:
 		h.w.trace(h.name, "%s", a.Record.Text)
 	case engine.Answer:
