@@ -9,6 +9,22 @@ import (
 // check; a [Config] that asks for less gets this.
 const MinInterval = 10 * time.Millisecond
 
+// Mask is why the results of a check do not count for now.
+type Mask int
+
+// The masks. A masked check is not probed, and a result that comes in counts for
+// nothing.
+const (
+	Unmasked Mask = iota
+	// MaskedAfter says that a check that this one comes after is down: the health
+	// stays as it is.
+	MaskedAfter
+	// MaskedIdle says that the VIP which the check looks at is not held here: the
+	// health stays as it is, but who is down gets another try when the wait of its
+	// hold-down is over.
+	MaskedIdle
+)
+
 // State is what is known about one check, and when its next probe is due. Make
 // it with [New]. It is not safe for concurrent use.
 //
@@ -16,21 +32,24 @@ const MinInterval = 10 * time.Millisecond
 //	due at ───────────▶ running ─────────▶ due at the next tick, or at once
 //	                                       when the probe took longer than that
 //
-// Ticks lie on a grid: the epoch plus whole intervals. Checks with the same
-// epoch and interval therefore come due together and cost one wake-up, and a
-// probe that started late does not shift those after it.
+// Checks that are not polled are never due: a [Watcher] is told by See, a
+// [Group] by Follow. [Pace] says where the ticks lie; a probe that started late
+// does not shift those after it.
 type State struct {
-	cfg   Config
-	epoch time.Time
+	cfg  Config
+	pace Pace
 
 	running bool
-	stale   bool      // the running probe was started for an earlier Spec
+	stale   bool      // the running probe was started for an earlier Spec, or before a mask
 	started time.Time // of the last probe, zero before the first
 	due     time.Time // of the next probe, while none is running
+	mask    Mask
 
-	up    bool
-	known bool // up was decided by results, not by InitOK
-	stats Stats
+	up        bool
+	known     bool      // up was decided by results, not by InitOK
+	goodSince time.Time // of the first of the good results in a row, zero after a bad one
+	flaps     flapping
+	stats     Stats
 }
 
 // Stats counts and dates the results of a check.
@@ -41,13 +60,16 @@ type Stats struct {
 	LastOK      bool      // the last result
 	LastRun     time.Time // start of the probe that gave it, zero before the first
 	Since       time.Time // health and knowledge are as they are since then
+	Ups, Downs  uint64    // how often it became up, and down, by results
 }
 
 // New returns the state of a check of which nothing is known yet: its health is
-// cfg.InitOK, and its first probe is due now. The ticks of all later probes are
-// counted from epoch; give every check the same one.
-func New(cfg Config, epoch, now time.Time) *State {
-	return &State{cfg: cfg, epoch: epoch, due: now, up: cfg.InitOK, stats: Stats{Since: now}}
+// cfg.InitOK, or good when it is probed only while a VIP is held, which it must
+// not prevent. The first probe is due now or, so that not all are, in a moment.
+func New(cfg Config, pace Pace, now time.Time) *State {
+	s := &State{cfg: cfg, pace: pace, up: cfg.InitOK || cfg.WhileHeld != "", stats: Stats{Since: now}}
+	s.due = now.Add(pace.splay(cfg.Interval))
+	return s
 }
 
 // Clone returns a copy that goes its own way from here.
@@ -57,21 +79,22 @@ func (s *State) Clone() *State {
 }
 
 // polled reports whether probes are made.
-func (s *State) polled() bool { return !IsWatched(s.cfg.Spec) }
+func (s *State) polled() bool { return IsPolled(s.cfg.Spec) }
 
 // Due is when the next probe should start. It is the zero time while one is
-// running: a check never has two. For a check that is watched it always is.
+// running, since a check never has two, while the check is masked, and always
+// when it is not polled.
 func (s *State) Due() time.Time {
-	if s.running || !s.polled() {
+	if s.running || s.mask != Unmasked || !s.polled() {
 		return time.Time{}
 	}
 	return s.due
 }
 
-// Started says that a probe has been started. While one is running already it
-// does nothing.
+// Started says that a probe has been started. While one is running already, and
+// while the check is masked, it does nothing.
 func (s *State) Started(now time.Time) {
-	if s.running {
+	if s.running || s.mask != Unmasked {
 		return
 	}
 	s.running, s.started = true, now
@@ -79,7 +102,8 @@ func (s *State) Started(now time.Time) {
 
 // Observe takes the result of the running probe and reports whether
 // [State.Healthy] or [State.Known] changed by it. A result that was not waited
-// for, and one that answers a Spec replaced in the meantime, count for nothing.
+// for, one that answers a Spec replaced in the meantime, and one whose probe saw
+// a mask count for nothing.
 func (s *State) Observe(now time.Time, ok bool) (changed bool) {
 	if !s.running {
 		return false
@@ -89,7 +113,7 @@ func (s *State) Observe(now time.Time, ok bool) (changed bool) {
 		s.stale, s.due = false, now
 		return false
 	}
-	s.count(ok)
+	s.count(now, ok)
 	s.stats.LastRun = s.started
 	changed = s.judge(now)
 	s.due = s.next(now)
@@ -97,57 +121,134 @@ func (s *State) Observe(now time.Time, ok bool) (changed bool) {
 }
 
 // See takes how a watched check stands, and reports whether [State.Healthy] or
-// [State.Known] changed by it. For a check that is polled it does nothing.
+// [State.Known] changed by it. Under a mask it counts for nothing, and is to be
+// told again when that is gone.
 func (s *State) See(now time.Time, ok bool) (changed bool) {
-	if s.polled() {
+	if !IsWatched(s.cfg.Spec) || s.mask != Unmasked {
 		return false
 	}
-	s.count(ok)
+	s.count(now, ok)
 	s.stats.LastRun = now
 	return s.judge(now)
 }
 
+// Follow gives a group the health that its members add up to, and reports
+// whether [State.Healthy] or [State.Known] changed by it.
+func (s *State) Follow(now time.Time, up, known bool) (changed bool) {
+	if s.mask != Unmasked || s.up == up && s.known == known {
+		return false
+	}
+	s.become(now, up, known)
+	return true
+}
+
+// SetMask masks the check or ends that. Its health stays as it is. Results before
+// and after do not add up; the first probe after a mask is due like that of a new
+// check.
+func (s *State) SetMask(now time.Time, m Mask) {
+	if m == s.mask {
+		return
+	}
+	s.mask, s.stats.Consecutive, s.goodSince = m, 0, time.Time{}
+	s.stale, s.due = s.running, now.Add(s.pace.splay(s.cfg.Interval))
+}
+
+// Wake lets a wait end that is over by now, and reports whether [State.Healthy]
+// or [State.Known] changed by it.
+func (s *State) Wake(now time.Time) (changed bool) {
+	if until := s.HeldDownUntil(); until.IsZero() || now.Before(until) {
+		return false
+	}
+	s.become(now, true, s.mask == Unmasked)
+	return true
+}
+
+// HeldDownUntil is when [State.Wake] makes a check up that is kept down for
+// flapping, unless a bad result comes before; zero when nothing but results can.
+func (s *State) HeldDownUntil() time.Time {
+	switch wait := s.HoldDown(); {
+	case s.up || s.mask == MaskedAfter:
+	case s.mask == MaskedIdle:
+		return s.stats.Since.Add(wait)
+	case s.stats.LastOK && !s.goodSince.IsZero() && s.stats.Consecutive >= s.need():
+		return s.goodSince.Add(wait)
+	}
+	return time.Time{}
+}
+
+// HoldDown is how long a check that is down must stay good before it counts as
+// up, 0 when Rise alone decides.
+func (s *State) HoldDown() time.Duration { return s.flaps.wait(s.cfg.holdDown()) }
+
 // count adds a result to the counters.
-func (s *State) count(ok bool) {
+func (s *State) count(now time.Time, ok bool) {
 	if ok != s.stats.LastOK {
 		s.stats.Consecutive = 0
 	}
 	s.stats.Consecutive++
 	s.stats.Runs++
-	if !ok {
-		s.stats.Failures++
-	}
 	s.stats.LastOK = ok
+	switch {
+	case !ok:
+		s.stats.Failures++
+		s.goodSince = time.Time{}
+	case s.goodSince.IsZero():
+		s.goodSince = now
+	}
 }
 
-// judge applies Rise and Fall to the results so far.
+// need is how many results like the last one, in a row, decide.
+func (s *State) need() int {
+	switch {
+	case !s.polled():
+		return 1
+	case s.stats.LastOK:
+		return max(s.cfg.Rise, 1)
+	}
+	return max(s.cfg.Fall, 1)
+}
+
+// judge applies Rise, Fall and the hold-down to the results so far.
 func (s *State) judge(now time.Time) (changed bool) {
-	need := s.cfg.Fall
-	if s.stats.LastOK {
-		need = s.cfg.Rise
-	}
-	if !s.polled() {
-		need = 1
-	}
-	if s.stats.Consecutive < max(need, 1) || s.known && s.up == s.stats.LastOK {
+	ok := s.stats.LastOK
+	if s.stats.Consecutive < s.need() || s.known && s.up == ok {
 		return false
 	}
-	s.up, s.known, s.stats.Since = s.stats.LastOK, true, now
+	if ok && !s.up && now.Before(s.goodSince.Add(s.HoldDown())) {
+		return false
+	}
+	s.become(now, ok, true)
 	return true
 }
 
-// next is the first tick after the start of the last probe, and not before now.
+// become sets health and knowledge.
+func (s *State) become(now time.Time, up, known bool) {
+	switch {
+	case s.up && !up:
+		s.flaps.wentDown(now, s.cfg.holdDown())
+	case up && !s.up:
+		s.flaps.cameUp(now)
+	}
+	switch {
+	case known && up:
+		s.stats.Ups++
+	case known:
+		s.stats.Downs++
+	}
+	s.up, s.known, s.stats.Since = up, known, now
+}
+
+// next is the first tick after the one of the last probe, with its jitter, and
+// not before now.
 func (s *State) next(now time.Time) time.Time {
 	interval := s.cfg.Interval
 	if fast := s.cfg.FastInterval; fast > 0 && s.Moving() {
 		interval = min(interval, fast)
 	}
 	interval = max(interval, MinInterval)
-	into := s.started.Sub(s.epoch) % interval
-	if into < 0 {
-		into += interval
-	}
-	if tick := s.started.Add(interval - into); tick.After(now) {
+	tick := s.pace.after(s.started, interval)
+	tick = tick.Add(s.pace.jitter(s.stats.Runs, min(s.cfg.Jitter, interval)))
+	if tick.After(now) {
 		return tick
 	}
 	return now
@@ -164,6 +265,7 @@ func (s *State) Reconfigure(cfg Config, now time.Time) {
 			s.known, s.stats.Since = false, now
 		}
 		s.stats.Consecutive, s.stale, s.due = 0, s.running, now
+		s.goodSince, s.flaps = time.Time{}, flapping{}
 		return
 	}
 	if !s.running && s.due.After(now) {
@@ -181,9 +283,15 @@ func (s *State) Known() bool { return s.known }
 // Running reports whether a probe is running.
 func (s *State) Running() bool { return s.running }
 
-// Moving reports whether the last result disagrees with the health, or the
-// health is not known yet: the check is rising or falling.
-func (s *State) Moving() bool { return !s.known || s.stats.LastOK != s.up }
+// Masked reports why results do not count for now.
+func (s *State) Masked() Mask { return s.mask }
+
+// Moving reports whether the check is rising or falling: the health is not known
+// yet, or the last result disagrees with it and is not waiting for the end of a
+// hold-down.
+func (s *State) Moving() bool {
+	return !s.known || s.stats.LastOK != s.up && s.stats.Consecutive < s.need()
+}
 
 // Stats returns a copy of the counters.
 func (s *State) Stats() Stats { return s.stats }

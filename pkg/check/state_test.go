@@ -12,6 +12,9 @@ import (
 
 var epoch = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
 
+// pace has its ticks at whole intervals after the epoch.
+var pace = check.Pace{Epoch: epoch}
+
 const ms = time.Millisecond
 
 func at(d time.Duration) time.Time { return epoch.Add(d) }
@@ -61,7 +64,7 @@ func TestRiseAndFall(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := check.New(check.Config{Interval: time.Second, Rise: tt.rise, Fall: tt.fall, InitOK: tt.initOK}, epoch, epoch)
+			s := check.New(check.Config{Interval: time.Second, Rise: tt.rise, Fall: tt.fall, InitOK: tt.initOK}, pace, epoch)
 			if s.Healthy() != tt.initOK || s.Known() {
 				t.Errorf("before the first result: healthy %v known %v, want %v and unknown", s.Healthy(), s.Known(), tt.initOK)
 			}
@@ -126,7 +129,7 @@ func TestSchedule(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := check.New(tt.cfg, epoch, at(tt.made))
+			s := check.New(tt.cfg, pace, at(tt.made))
 			if got := s.Due(); !got.Equal(at(tt.made)) {
 				t.Fatalf("first probe due %v after the epoch, want at once", got.Sub(epoch))
 			}
@@ -149,7 +152,7 @@ func TestTicksAreShared(t *testing.T) {
 	cfg := check.Config{Interval: 500 * ms, Rise: 1, Fall: 1}
 	due := make(map[time.Time]bool)
 	for _, made := range []time.Duration{0, 17 * ms, 230 * ms, 499 * ms} {
-		s := check.New(cfg, epoch, at(made))
+		s := check.New(cfg, pace, at(made))
 		s.Started(at(made))
 		s.Observe(at(made+time.Millisecond/2), true)
 		due[s.Due()] = true
@@ -161,7 +164,7 @@ func TestTicksAreShared(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	t.Parallel()
-	s := check.New(check.Config{Interval: time.Second, Rise: 2, Fall: 2}, epoch, epoch)
+	s := check.New(check.Config{Interval: time.Second, Rise: 2, Fall: 2}, pace, epoch)
 	if diff := cmp.Diff(check.Stats{Since: epoch}, s.Stats()); diff != "" {
 		t.Errorf("new state (-want +got):\n%s", diff)
 	}
@@ -169,7 +172,7 @@ func TestStats(t *testing.T) {
 		t.Errorf("new state is %q, want unknown", got)
 	}
 	feed(t, s, "++-++")
-	want := check.Stats{Runs: 5, Failures: 1, Consecutive: 2, LastOK: true, LastRun: at(4 * time.Second), Since: at(1010 * ms)}
+	want := check.Stats{Runs: 5, Failures: 1, Consecutive: 2, LastOK: true, LastRun: at(4 * time.Second), Since: at(1010 * ms), Ups: 1}
 	if diff := cmp.Diff(want, s.Stats()); diff != "" {
 		t.Errorf("after ++-++ (-want +got):\n%s", diff)
 	}
@@ -184,7 +187,7 @@ func TestStats(t *testing.T) {
 
 func TestStrayResultsCountForNothing(t *testing.T) {
 	t.Parallel()
-	s := check.New(check.Config{Interval: time.Second, Rise: 1, Fall: 1}, epoch, epoch)
+	s := check.New(check.Config{Interval: time.Second, Rise: 1, Fall: 1}, pace, epoch)
 	if s.Observe(epoch, true) || s.Healthy() || s.Stats().Runs != 0 {
 		t.Errorf("a result before any probe: healthy %v, %d runs", s.Healthy(), s.Stats().Runs)
 	}
@@ -206,7 +209,7 @@ func TestReconfigure(t *testing.T) {
 	}
 	t.Run("another pace keeps everything", func(t *testing.T) {
 		t.Parallel()
-		s := check.New(exec("/bin/true"), epoch, epoch)
+		s := check.New(exec("/bin/true"), pace, epoch)
 		feed(t, s, "+")
 		cfg := exec("/bin/true")
 		cfg.Interval = 300 * ms
@@ -224,7 +227,7 @@ func TestReconfigure(t *testing.T) {
 	})
 	t.Run("another probe keeps the health until it has its own results", func(t *testing.T) {
 		t.Parallel()
-		s := check.New(exec("/bin/true"), epoch, epoch)
+		s := check.New(exec("/bin/true"), pace, epoch)
 		feed(t, s, "+++")
 		s.Reconfigure(exec("/bin/false"), at(2500*ms))
 		if !s.Healthy() || s.Known() || !s.Due().Equal(at(2500*ms)) {
@@ -236,7 +239,7 @@ func TestReconfigure(t *testing.T) {
 	})
 	t.Run("the result of the old probe counts for nothing", func(t *testing.T) {
 		t.Parallel()
-		s := check.New(exec("/bin/true"), epoch, epoch)
+		s := check.New(exec("/bin/true"), pace, epoch)
 		s.Started(epoch)
 		s.Reconfigure(exec("/bin/false"), at(100*ms))
 		if !s.Due().IsZero() {
@@ -251,7 +254,7 @@ func TestReconfigure(t *testing.T) {
 	})
 	t.Run("a probe that is due at once stays so", func(t *testing.T) {
 		t.Parallel()
-		s := check.New(exec("/bin/true"), epoch, epoch)
+		s := check.New(exec("/bin/true"), pace, epoch)
 		s.Reconfigure(exec("/bin/true"), at(10*ms))
 		if got := s.Due(); !got.Equal(epoch) {
 			t.Errorf("due %v, want as before", got.Sub(epoch))
@@ -267,7 +270,7 @@ func (watched) Watched()     {}
 
 func TestWatched(t *testing.T) {
 	t.Parallel()
-	s := check.New(check.Config{Spec: watched{"a"}, Interval: time.Second, Rise: 3, Fall: 3}, epoch, epoch)
+	s := check.New(check.Config{Spec: watched{"a"}, Interval: time.Second, Rise: 3, Fall: 3}, pace, epoch)
 	for i, tt := range []struct {
 		ok, changed bool
 		word        string

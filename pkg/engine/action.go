@@ -125,6 +125,7 @@ const (
 	RecordTransition RecordType = "vrrp_transition"
 	RecordPriority   RecordType = "priority"
 	RecordCheck      RecordType = "check"
+	RecordMask       RecordType = "check_masked" // from and to: what masks it, as in the status
 	RecordLink       RecordType = "interface"
 	RecordAddress    RecordType = "address"         // added, removed, or not possible
 	RecordLost       RecordType = "address_removed" // removed by someone else

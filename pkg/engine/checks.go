@@ -2,45 +2,65 @@ package engine
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vipd/vipd/pkg/check"
 )
 
-// checkRun is one check, its health and its last result.
+// recentResults is how many results of a check are remembered.
+const recentResults = 5
+
+// checkRun is one check, its health and its last results.
 type checkRun struct {
 	name   string
 	cfg    check.Config
 	state  *check.State
+	mask   string // what masks it, as in CheckStatus.MaskedBy; "" = nothing
 	timer  timer
 	detail string // of the last result
-	weight *int   // that the last sight of a watched check reported
 	took   time.Duration
+	sight  *CheckSeen // the last one of a watched check, also from under a mask
+	weight *int       // that the last sight that counted reported
+	record uint64     // of the last change of health
+
+	recent []CheckResult // oldest first
+	probes CheckDurations
+}
+
+// remember keeps a result for who asks why.
+func (c *checkRun) remember(now time.Time, ok bool, detail string, took time.Duration) {
+	c.detail, c.took = detail, took
+	c.recent = append(c.recent, CheckResult{Time: now, OK: ok, Detail: detail, Took: took})
+	c.recent = c.recent[max(0, len(c.recent)-recentResults):]
 }
 
 // words tells a human how the check stands, after "check NAME".
 func (c *checkRun) words() string {
 	stats := c.state.Stats()
+	text := "fails: " + c.detail
 	switch {
+	case c.isGroup():
+		text = "fails: " + c.detail
 	case stats.Runs == 0:
-		return "has no result yet"
+		text = "has no result yet"
 	case !c.state.Known():
-		return fmt.Sprintf("has not passed %d times in a row yet (%s)", c.cfg.Rise, c.detail)
+		text = fmt.Sprintf("has not passed %d times in a row yet (%s)", c.cfg.Rise, c.detail)
+	case !c.state.HeldDownUntil().IsZero():
+		text = fmt.Sprintf("is held down for %s because it flaps", c.state.HoldDown())
 	case stats.LastOK:
-		return fmt.Sprintf("passed %d of %d times in a row", stats.Consecutive, c.cfg.Rise)
+		text = fmt.Sprintf("passed %d of %d times in a row", stats.Consecutive, c.cfg.Rise)
 	}
-	return "fails: " + c.detail
+	if c.mask != "" {
+		text += " (masked by " + c.mask + ")"
+	}
+	return text
 }
 
-// word is the health in one word.
-func (c *checkRun) word() string {
-	switch {
-	case !c.state.Known():
-		return "unknown"
-	case c.state.Healthy():
-		return "up"
-	}
-	return "down"
+func (c *checkRun) isGroup() bool {
+	_, ok := c.cfg.Spec.(check.Group)
+	return ok
 }
 
 // checkTimer gives c a timer that is not running.
@@ -48,13 +68,15 @@ func (e *Engine) checkTimer(c *checkRun) {
 	c.timer = timer{pos: -1, fire: func(now time.Time) { e.wakeCheck(now, c) }}
 }
 
-// wakeCheck starts a probe that is due.
+// wakeCheck starts a probe that is due, and ends a wait that is over.
 func (e *Engine) wakeCheck(now time.Time, c *checkRun) {
 	if due := c.state.Due(); !due.IsZero() && !now.Before(due) {
 		c.state.Started(now)
 		e.do(RunCheck{c.name})
 	}
-	e.timers.set(&c.timer, c.state.Due())
+	before := c.stand()
+	c.state.Wake(now)
+	e.checkMoved(now, c, before)
 }
 
 // checkDone counts a result and lets a change of health have its effect.
@@ -63,13 +85,13 @@ func (e *Engine) checkDone(now time.Time, ev CheckDone) {
 	if c == nil {
 		return // a check that a reload removed
 	}
-	from := c.word()
-	c.detail, c.took = ev.Detail, ev.Took
-	changed := c.state.Observe(now, ev.OK)
-	e.timers.set(&c.timer, c.state.Due())
-	if changed {
-		e.evaluate(now, e.reportCheck(now, c, from))
+	before, runs := c.stand(), c.state.Stats().Runs
+	c.state.Observe(now, ev.OK)
+	if c.state.Stats().Runs > runs { // it counted
+		c.remember(now, ev.OK, ev.Detail, ev.Took)
+		c.probes.add(ev.Took)
 	}
+	e.checkMoved(now, c, before)
 }
 
 // checkSeen does the same with a sight of a watched check.
@@ -78,45 +100,76 @@ func (e *Engine) checkSeen(now time.Time, ev CheckSeen) {
 	if c == nil || !check.IsWatched(c.cfg.Spec) {
 		return // a reload removed it, or has it polled now
 	}
-	from, cause := c.word(), uint64(0)
-	reweighed := weightOf(c.weight) != weightOf(ev.Weight)
-	c.detail, c.weight = ev.Detail, ev.Weight
-	changed := c.state.See(now, ev.OK)
-	if changed {
-		cause = e.reportCheck(now, c, from)
-	}
-	if changed || reweighed {
-		e.evaluate(now, cause)
+	before := c.stand()
+	c.see(now, ev)
+	e.checkMoved(now, c, before)
+}
+
+// see takes a sight; from under a mask it is only kept.
+func (c *checkRun) see(now time.Time, ev CheckSeen) {
+	c.sight = &ev
+	if c.mask == "" {
+		c.state.See(now, ev.OK)
+		c.weight = ev.Weight
+		c.remember(now, ev.OK, ev.Detail, 0)
 	}
 }
 
-// weightOf makes reported weights comparable.
-func weightOf(w *int) (weight struct {
-	value    int
-	reported bool
-}) {
-	if w != nil {
-		weight.value, weight.reported = *w, true
-	}
-	return weight
+// stand is how a check stands, for a comparison.
+type stand struct {
+	word             string
+	healthy, lastOK  bool
+	weight           int
+	weighs, heldDown bool
 }
 
-// reportCheck tells that the health of c has changed, and returns the number of
-// the record.
-func (e *Engine) reportCheck(now time.Time, c *checkRun, from string) uint64 {
+func (c *checkRun) stand() stand {
+	s := stand{
+		word: c.state.String(), healthy: c.state.Healthy(), lastOK: c.state.Stats().LastOK,
+		weighs: c.weight != nil, heldDown: !c.state.HeldDownUntil().IsZero(),
+	}
+	if s.weighs {
+		s.weight = *c.weight
+	}
+	return s
+}
+
+// checkMoved plans what is next for c, and lets what differs from before have its
+// effect on other checks and on VIPs, or on what is told of them.
+func (e *Engine) checkMoved(now time.Time, c *checkRun, before stand) {
+	e.timers.set(&c.timer, earliest(c.state.Due(), c.state.HeldDownUntil()))
+	after := c.stand()
+	if before == after {
+		return
+	}
+	cause := e.reportHealth(now, c, before, c.detail, 0)
+	if before.word != after.word || before.healthy != after.healthy {
+		e.settle(now, cause)
+	}
+	e.evaluate(now, cause)
+}
+
+// reportHealth tells that the state of c is another one than before, if it is,
+// and returns the number of the record, or cause when there is none.
+func (e *Engine) reportHealth(now time.Time, c *checkRun, before stand, why string, cause uint64) uint64 {
+	to := c.state.String()
+	if to == before.word {
+		return cause
+	}
 	severity := Warning
 	if c.state.Healthy() {
 		severity = Notice
 	}
-	return e.report(now, Record{Type: RecordCheck, Name: c.name, From: from, To: c.word(), Severity: severity,
-		Text: fmt.Sprintf("check %s: %s -> %s (%s)", c.name, from, c.word(), c.detail)})
+	c.record = e.report(now, Record{Type: RecordCheck, Name: c.name, From: before.word, To: to, Severity: severity, Cause: cause,
+		Text: fmt.Sprintf("check %s: %s -> %s (%s)", c.name, before.word, to, why)})
+	return c.record
 }
 
+// check finds a check by its name, nil when there is none.
 func (e *Engine) check(name string) *checkRun {
-	for _, c := range e.checks {
-		if c.name == name {
-			return c
-		}
+	i, ok := slices.BinarySearchFunc(e.checks, name, func(c *checkRun, name string) int { return strings.Compare(c.name, name) })
+	if !ok {
+		return nil
 	}
-	return nil
+	return e.checks[i]
 }

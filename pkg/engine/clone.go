@@ -15,19 +15,30 @@ func (e *Engine) Clone() *Engine {
 	moved := make(map[*timer]*timer, len(e.timers))
 	c.cloneVIPs(e, moved)
 	c.checks = make([]*checkRun, len(e.checks))
+	copies := make(map[*checkRun]*checkRun, len(e.checks))
 	for i, old := range e.checks {
 		n := *old
 		n.state = old.state.Clone()
 		c.checkTimer(&n)
 		n.timer.due, n.timer.pos = old.timer.due, old.timer.pos
 		moved[&old.timer] = &n.timer
-		c.checks[i] = &n
+		c.checks[i], copies[old] = &n, &n
 	}
+	c.settled, c.bound = translate(e.settled, copies), translate(e.bound, copies)
 	c.timers = make(timers, len(e.timers))
 	for i, t := range e.timers {
 		c.timers[i] = moved[t] // the order of equal times is part of what is decided
 	}
 	return &c
+}
+
+// translate returns the copies of what list holds, in its order.
+func translate[T any](list []*T, copies map[*T]*T) []*T {
+	out := make([]*T, len(list))
+	for i, old := range list {
+		out[i] = copies[old]
+	}
+	return out
 }
 
 // cloneVIPs copies the VIPs of old, and what leads to them.
@@ -47,11 +58,7 @@ func (e *Engine) cloneVIPs(old *Engine, moved map[*timer]*timer) {
 			continue
 		}
 		if groups[v.group] == nil {
-			g := &group{name: v.group.name}
-			for _, m := range v.group.members {
-				g.members = append(g.members, copies[m])
-			}
-			groups[v.group] = g
+			groups[v.group] = &group{name: v.group.name, members: translate(v.group.members, copies)}
 		}
 		v.group = groups[v.group]
 	}

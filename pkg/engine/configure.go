@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vipd/vipd/pkg/check"
@@ -23,6 +24,7 @@ func (e *Engine) configure(now time.Time, cfg Config) {
 	e.cfg = cfg
 	cause := e.report(now, Record{Type: kind, Text: text, Severity: Notice})
 	e.configureChecks(now, cfg.Checks, kind == RecordReload)
+	e.orderChecks()
 	for _, v := range e.vips {
 		next, ok := cfg.VIPs[v.name]
 		v.removed, v.replace = !ok, nil
@@ -40,6 +42,7 @@ func (e *Engine) configure(now time.Time, cfg Config) {
 		}
 	}
 	e.index()
+	e.settle(now, cause)
 	e.evaluate(now, cause)
 }
 
@@ -60,7 +63,7 @@ func (e *Engine) addVIP(now time.Time, name string, cfg VIP) {
 		Version: cfg.Version, Priority: cfg.Priority, Interval: cfg.Interval, Preempt: cfg.Preempt, PreemptDelay: cfg.PreemptDelay,
 	})
 	e.vipTimer(v)
-	i, _ := slices.BinarySearchFunc(e.vips, name, func(v *vip, name string) int { return compare(v.name, name) })
+	i, _ := slices.BinarySearchFunc(e.vips, name, func(v *vip, name string) int { return strings.Compare(v.name, name) })
 	e.vips = slices.Insert(e.vips, i, v)
 	e.byName[name] = v
 	e.setAddresses(now, v, false)
@@ -159,7 +162,6 @@ func (e *Engine) configureChecks(now time.Time, configs map[string]check.Config,
 			e.rewatch(c, cfg.Spec)
 			c.cfg = cfg
 			c.state.Reconfigure(cfg, now)
-			e.timers.set(&c.timer, c.state.Due())
 		}
 	}
 	for _, c := range old {
@@ -178,30 +180,19 @@ func (e *Engine) rewatch(c *checkRun, next check.Spec) {
 		e.do(WatchCheck{Check: c.name})
 	}
 	if !same {
-		c.weight = nil
+		c.sight, c.weight = nil, nil
 	}
 }
 
 func (e *Engine) addCheck(now time.Time, name string, cfg check.Config, passing bool) {
 	first := cfg
 	first.InitOK = first.InitOK || passing
-	c := &checkRun{name: name, cfg: cfg, state: check.New(first, e.started, now)}
+	c := &checkRun{name: name, cfg: cfg, state: check.New(first, check.NewPace(e.started, e.cfg.Node, name), now)}
 	e.checkTimer(c)
-	e.timers.set(&c.timer, c.state.Due())
 	e.checks = append(e.checks, c)
 	if check.IsWatched(cfg.Spec) {
 		e.do(WatchCheck{Check: name, On: true})
 	}
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // why is the status line of a VIP for a human.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -64,14 +63,12 @@ func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
 		v.blockedUntil = earliest(v.blockedUntil, ready)
 	}
 	list = append(list, e.linkBlockers(v)...)
-	for _, c := range e.checks {
-		if w, ok := v.cfg.Track[c.name]; ok && w.Fault && !c.state.Healthy() && !(w.Own && c.weight != nil) {
-			b := Blocker{Kind: BlockedCheck, Name: c.name, Text: fmt.Sprintf("check %s %s", c.name, c.words())}
-			if !c.state.Known() {
-				b.Kind = BlockedStartup
-			}
-			list = append(list, b)
+	for _, c := range e.healthOf(v.cfg.Track).failing {
+		b := Blocker{Kind: BlockedCheck, Name: c.name, Text: fmt.Sprintf("check %s %s", c.name, c.words()), Ends: c.state.HeldDownUntil()}
+		if !c.state.Known() {
+			b.Kind = BlockedStartup
 		}
+		list = append(list, b)
 	}
 	if v.failures >= giveUpAfter && now.Before(v.blockedUntil) {
 		list = append(list, Blocker{Kind: BlockedKernel, Text: v.lastErr, Ends: v.blockedUntil})
@@ -120,6 +117,9 @@ func (e *Engine) judge(now time.Time, v *vip, cause uint64) {
 	switch {
 	case len(v.blockers) > 0:
 		b := v.blockers[0]
+		if c := e.check(b.Name); c != nil && b.Kind == BlockedCheck {
+			cause = max(cause, c.record)
+		}
 		state := Fault
 		if b.Quiet() {
 			state = Initialize
@@ -169,32 +169,17 @@ func (e *Engine) settings(v *vip) vrrp.Settings {
 	}
 }
 
-// priorityTerms lists what changes the configured priority: a negative weight
-// counts while its subject fails, a positive one while it does not. The owner's
-// priority is fixed (RFC 9568, Section 6.1).
+// priorityTerms lists what changes the configured priority. The owner's priority
+// is fixed (RFC 9568, Section 6.1).
 func (e *Engine) priorityTerms(v *vip) []PriorityTerm {
 	if v.owner() {
 		return nil
 	}
-	var terms []PriorityTerm
-	add := func(source, name string, w check.Weight, ok bool) {
-		if !w.Fault && w.Delta != 0 && ok == (w.Delta > 0) {
-			terms = append(terms, PriorityTerm{source, name, w.Delta})
-		}
-	}
-	for _, c := range e.checks {
-		switch w, ok := v.cfg.Track[c.name]; {
-		case !ok:
-		case w.Own && c.weight != nil:
-			if *c.weight != 0 {
-				terms = append(terms, PriorityTerm{"check", c.name, *c.weight})
-			}
-		default:
-			add("check", c.name, w, c.state.Healthy())
-		}
-	}
+	terms := e.healthOf(v.cfg.Track).terms
 	for _, name := range slices.Sorted(maps.Keys(v.cfg.TrackLinks)) {
-		add("interface", name, v.cfg.TrackLinks[name], e.links[name].up())
+		if delta := v.cfg.TrackLinks[name].Counts(e.links[name].up()); delta != 0 {
+			terms = append(terms, PriorityTerm{"interface", name, delta})
+		}
 	}
 	return terms
 }

@@ -23,6 +23,8 @@ type Engine struct {
 	byName  map[string]*vip
 	byWire  map[wire]*vip
 	checks  []*checkRun // sorted by name
+	settled []*checkRun // the same, each after those that it depends on
+	bound   []*checkRun // those that are masked while a VIP is not held
 	links   map[string]*link
 	managed map[netip.Addr]bool // every address of a VIP: never a source of adverts
 
@@ -87,6 +89,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	case Noted:
 		e.report(now, ev.Record)
 	}
+	e.followHeld(now)
 	return e.out
 }
 

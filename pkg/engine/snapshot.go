@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -80,11 +81,26 @@ func (v *vip) stage() Stage {
 
 func (c *checkRun) status() CheckStatus {
 	stats := c.state.Stats()
-	return CheckStatus{
-		Name: c.name, Type: c.cfg.Spec.Type(), State: c.word(), Since: stats.Since, Consecutive: stats.Consecutive,
-		Rise: c.cfg.Rise, Fall: c.cfg.Fall, Runs: stats.Runs, Failures: stats.Failures,
-		LastOK: stats.LastOK, LastDetail: c.detail, LastRun: stats.LastRun, LastTook: c.took,
+	s := CheckStatus{
+		Name: c.name, Type: c.cfg.Spec.Type(), State: c.state.String(), Since: stats.Since, Healthy: c.state.Healthy(), MaskedBy: c.mask,
+		Consecutive: stats.Consecutive, Rise: c.cfg.Rise, Fall: c.cfg.Fall, Runs: stats.Runs, Failures: stats.Failures,
+		LastOK: stats.LastOK, LastDetail: c.detail, LastRun: stats.LastRun, LastTook: c.took, Recent: slices.Clone(c.recent),
+		NextRun: c.state.Due(), HoldDown: c.state.HoldDown(), HeldUntil: c.state.HeldDownUntil(), After: slices.Clone(c.cfg.After),
+		BecameUp: stats.Ups, BecameDown: stats.Downs, Durations: c.probes,
 	}
+	switch spec := c.cfg.Spec.(type) {
+	case check.Watcher:
+		s.Watched, s.Rise, s.Fall = true, 1, 1
+	case check.Group:
+		s.Group = &GroupStatus{Members: slices.Clone(spec.Members), Need: spec.Need}
+	default:
+		s.Interval = c.cfg.Interval
+	}
+	if c.weight != nil {
+		w := *c.weight
+		s.Weight = &w
+	}
+	return s
 }
 
 func (e *Engine) linkStatus(l *link) LinkStatus {

@@ -155,10 +155,14 @@ type DrainStatus struct {
 
 // CheckStatus tells about one check.
 type CheckStatus struct {
-	Name        string        `json:"name"`
-	Type        string        `json:"type"`
-	State       string        `json:"state"` // up, down, unknown
-	Since       time.Time     `json:"since"`
+	Name     string    `json:"name"`
+	Type     string    `json:"type"`  // exec, tcp …; group
+	State    string    `json:"state"` // up, down, unknown
+	Since    time.Time `json:"since"`
+	Healthy  bool      `json:"healthy"`             // what those who track it act on: an unknown check may count as either
+	MaskedBy string    `json:"masked_by,omitempty"` // a check that it comes after, or "web not held"; results do not count
+	Watched  bool      `json:"watched,omitempty"`   // not polled: it tells by itself
+
 	Consecutive int           `json:"consecutive"` // results in a row that agree with the last one
 	Rise        int           `json:"rise"`
 	Fall        int           `json:"fall"`
@@ -168,6 +172,60 @@ type CheckStatus struct {
 	LastDetail  string        `json:"last_detail,omitempty"`
 	LastRun     time.Time     `json:"last_run,omitzero"`
 	LastTook    time.Duration `json:"last_took_ns"`
+	Recent      []CheckResult `json:"recent,omitempty"`  // the last ones, oldest first
+	NextRun     time.Time     `json:"next_run,omitzero"` // zero while one runs, and when there is none
+	Interval    time.Duration `json:"interval_ns,omitempty"`
+	Weight      *int          `json:"weight,omitempty"` // that it reports
+
+	HoldDown  time.Duration `json:"hold_down_ns,omitempty"`   // it must stay good this long before it counts as up
+	HeldUntil time.Time     `json:"hold_down_until,omitzero"` // when it counts as up unless it fails before
+
+	Group *GroupStatus `json:"group,omitempty"`
+	After []string     `json:"after,omitempty"`
+
+	BecameUp   uint64 `json:"became_up"`
+	BecameDown uint64 `json:"became_down"`
+
+	Durations CheckDurations `json:"-"` // of all probes, for the metrics
+}
+
+// CheckResult is one result of a check.
+type CheckResult struct {
+	Time   time.Time     `json:"time"`
+	OK     bool          `json:"ok"`
+	Detail string        `json:"detail,omitempty"`
+	Took   time.Duration `json:"took_ns,omitempty"`
+}
+
+// GroupStatus tells what a group is made of.
+type GroupStatus struct {
+	Members []string `json:"members"`
+	Need    int      `json:"need"` // how many of them must be up
+}
+
+// CheckDurations counts probes by how long they took.
+type CheckDurations struct {
+	Counts [len(DurationBounds)]uint64 // probes up to each bound, not counting those of the bound before
+	Count  uint64
+	Sum    time.Duration
+}
+
+// DurationBounds are the upper bounds of CheckDurations.
+var DurationBounds = [...]time.Duration{
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+}
+
+// add counts one probe.
+func (d *CheckDurations) add(took time.Duration) {
+	d.Count++
+	d.Sum += took
+	for i, bound := range DurationBounds {
+		if took <= bound {
+			d.Counts[i]++
+			return
+		}
+	}
 }
 
 // LinkStatus tells about one interface that is used or tracked.
