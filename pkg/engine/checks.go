@@ -17,7 +17,7 @@ type checkRun struct {
 	name   string
 	cfg    check.Config
 	state  *check.State
-	mask   string // what masks it, as in CheckStatus.MaskedBy; "" = nothing
+	mask   string // "by net", "while web is not held"; "" = nothing masks it
 	timer  timer
 	detail string // of the last result
 	took   time.Duration
@@ -42,7 +42,8 @@ func (c *checkRun) words() string {
 	text := "fails: " + c.detail
 	switch {
 	case c.isGroup():
-		text = "fails: " + c.detail
+	case c.state.Masked() == check.MaskedIdle && !c.state.Healthy():
+		text = fmt.Sprintf("failed (%s) and gets another try after %s", c.detail, c.state.HoldDown())
 	case stats.Runs == 0:
 		text = "has no result yet"
 	case !c.state.Known():
@@ -53,7 +54,7 @@ func (c *checkRun) words() string {
 		text = fmt.Sprintf("passed %d of %d times in a row", stats.Consecutive, c.cfg.Rise)
 	}
 	if c.mask != "" {
-		text += " (masked by " + c.mask + ")"
+		text += " (masked " + c.mask + ")"
 	}
 	return text
 }
@@ -74,9 +75,14 @@ func (e *Engine) wakeCheck(now time.Time, c *checkRun) {
 		c.state.Started(now)
 		e.do(RunCheck{c.name})
 	}
-	before := c.stand()
-	c.state.Wake(now)
-	e.checkMoved(now, c, before)
+	before, why := c.stand(), fmt.Sprintf("has passed for %s", c.state.HoldDown())
+	if c.mask != "" {
+		why = "another try"
+	}
+	if c.state.Wake(now) {
+		e.checkMoved(now, c, before, why)
+	}
+	e.planCheck(c)
 }
 
 // checkDone counts a result and lets a change of health have its effect.
@@ -91,7 +97,7 @@ func (e *Engine) checkDone(now time.Time, ev CheckDone) {
 		c.remember(now, ev.OK, ev.Detail, ev.Took)
 		c.probes.add(ev.Took)
 	}
-	e.checkMoved(now, c, before)
+	e.checkMoved(now, c, before, c.detail)
 }
 
 // checkSeen does the same with a sight of a watched check.
@@ -102,7 +108,7 @@ func (e *Engine) checkSeen(now time.Time, ev CheckSeen) {
 	}
 	before := c.stand()
 	c.see(now, ev)
-	e.checkMoved(now, c, before)
+	e.checkMoved(now, c, before, c.detail)
 }
 
 // see takes a sight; from under a mask it is only kept.
@@ -134,15 +140,20 @@ func (c *checkRun) stand() stand {
 	return s
 }
 
+// planCheck plans the next probe, or the end of a wait.
+func (e *Engine) planCheck(c *checkRun) {
+	e.timers.set(&c.timer, earliest(c.state.Due(), c.state.HeldDownUntil()))
+}
+
 // checkMoved plans what is next for c, and lets what differs from before have its
 // effect on other checks and on VIPs, or on what is told of them.
-func (e *Engine) checkMoved(now time.Time, c *checkRun, before stand) {
-	e.timers.set(&c.timer, earliest(c.state.Due(), c.state.HeldDownUntil()))
+func (e *Engine) checkMoved(now time.Time, c *checkRun, before stand, why string) {
+	e.planCheck(c)
 	after := c.stand()
 	if before == after {
 		return
 	}
-	cause := e.reportHealth(now, c, before, c.detail, 0)
+	cause := e.reportHealth(now, c, before, why, 0)
 	if before.word != after.word || before.healthy != after.healthy {
 		e.settle(now, cause)
 	}

@@ -134,6 +134,21 @@ func (s *scenario) run(f []string) {
 		host().SetLink(f[2], f[3] == "up")
 	case "check": // check lb1 haproxy fail
 		host().SetCheck(f[2], f[3] == "ok")
+	case "weigh": // weigh lb1 load -30: a watched check reports a weight
+		n, err := strconv.Atoi(f[3])
+		s.must(err)
+		host().Weigh(f[2], n)
+	case "checks": // checks lb1
+		for _, c := range host().Status().Checks {
+			line := fmt.Sprintf("%s is %s, %d up, %d down", c.Name, c.State, c.BecameUp, c.BecameDown)
+			if c.Masked != "" {
+				line += ", masked " + c.Masked
+			}
+			if c.HoldDown > 0 {
+				line += fmt.Sprintf(", must stay good for %s", c.HoldDown)
+			}
+			fmt.Fprintf(&s.out, "%s: %s\n", line, c.LastDetail)
+		}
 	case "cut": // cut lb1 lb2: what lb1 sends does not reach lb2
 		s.w.Cut(f[1], f[2])
 	case "heal":
@@ -171,7 +186,8 @@ func (s *scenario) run(f []string) {
 
 // nodes adds hosts (name=priority) with one VIP "web" on eth0, or those of
 // vips=web@eth0,inside@eth1, and these keys: interval, preempt, preempt_delay,
-// vmac, startup_delay, group, track=check:weight, track_link=eth1:weight.
+// vmac, startup_delay, group, track=check:weight,… (or check:own for the check's
+// own), track_link=eth1:weight, and check.NAME=… as in changeCheck.
 func (s *scenario) nodes(args []string) {
 	s.t.Helper()
 	var hosts [][2]string
@@ -193,6 +209,11 @@ func (s *scenario) nodes(args []string) {
 			cfg.StartupDelay = s.duration(v)
 		}
 		links := map[string]bool{"eth0": true}
+		for k, v := range keys {
+			if name, ok := strings.CutPrefix(k, "check."); ok {
+				cfg.Checks[name] = s.changeCheck(someCheck, v)
+			}
+		}
 		for i, name := range strings.Split(keys["vips"], ",") {
 			name, link, _ := strings.Cut(name, "@")
 			links[link] = true
@@ -220,9 +241,13 @@ func (s *scenario) vip(i int, link, priority string, keys map[string]string, che
 		case "interval", "preempt", "preempt_delay", "vmac":
 			s.change(&v, []string{k + "=" + value})
 		case "track":
-			name, weight, _ := strings.Cut(value, ":")
-			v.Track[name] = s.weight(weight)
-			checks[name] = someCheck
+			for entry := range strings.SplitSeq(value, ",") {
+				name, weight, _ := strings.Cut(entry, ":")
+				if _, ok := checks[name]; !ok {
+					checks[name] = someCheck
+				}
+				v.Track[name] = s.weight(weight)
+			}
 		case "track_link":
 			name, weight, _ := strings.Cut(value, ":")
 			v.TrackLinks[name] = s.weight(weight)
@@ -234,6 +259,46 @@ func (s *scenario) vip(i int, link, priority string, keys map[string]string, che
 
 // someCheck is every check of the scenarios.
 var someCheck = check.Config{Spec: check.File{Path: "/"}, Interval: 50 * time.Millisecond, Timeout: 50 * time.Millisecond, Rise: 2, Fall: 2}
+
+// seenCheck is the Spec of every watched check of the scenarios.
+type seenCheck struct{}
+
+func (seenCheck) Type() string { return "seen" }
+func (seenCheck) Watched()     {}
+
+// changeCheck sets keys of a check, separated by commas: watched, init:ok,
+// after:net, held:web, all:a+b, any:a+b, 2of:a+b+c, hold:1s (from the second time
+// down within a minute, 4s at most).
+func (s *scenario) changeCheck(c check.Config, settings string) check.Config {
+	s.t.Helper()
+	for set := range strings.SplitSeq(settings, ",") {
+		k, value, _ := strings.Cut(set, ":")
+		names := strings.Split(value, "+")
+		switch k {
+		case "watched":
+			c.Spec = seenCheck{}
+		case "init":
+			c.InitOK = value == "ok"
+		case "after":
+			c.After = names
+		case "held":
+			c.WhileHeld = value
+		case "hold":
+			c.HoldDown = check.HoldDown{Time: s.duration(value), Most: 4 * time.Second, Flaps: 2, Within: time.Minute}
+		case "all":
+			c.Spec = check.Group{Members: names, Need: len(names)}
+		case "any":
+			c.Spec = check.Group{Members: names, Need: 1}
+		case "2of":
+			c.Spec = check.Group{Members: names, Need: 2}
+		case "no":
+			c.After, c.WhileHeld, c.HoldDown = nil, "", check.HoldDown{}
+		default:
+			s.t.Fatalf("unknown key %q of a check", k)
+		}
+	}
+	return c
+}
 
 // change sets keys of a VIP.
 func (s *scenario) change(v *engine.VIP, settings []string) {
@@ -279,11 +344,24 @@ func (s *scenario) reload(h *sim.Host, name string, settings []string) {
 	if slices.Equal(settings, []string{"removed"}) {
 		delete(cfg.VIPs, name)
 	} else {
-		s.change(&v, settings)
-		cfg.VIPs[name] = v
 		cfg.Checks = maps.Clone(cfg.Checks)
+		for _, set := range settings {
+			k, value, _ := strings.Cut(set, "=")
+			check, ok := strings.CutPrefix(k, "check.")
+			switch was, there := cfg.Checks[check]; {
+			case !ok:
+				s.change(&v, []string{set})
+			case there:
+				cfg.Checks[check] = s.changeCheck(was, value)
+			default:
+				cfg.Checks[check] = s.changeCheck(someCheck, value)
+			}
+		}
+		cfg.VIPs[name] = v
 		for check := range v.Track {
-			cfg.Checks[check] = someCheck
+			if _, ok := cfg.Checks[check]; !ok {
+				cfg.Checks[check] = someCheck
+			}
 		}
 	}
 	h.Configure(cfg)
@@ -291,8 +369,11 @@ func (s *scenario) reload(h *sim.Host, name string, settings []string) {
 
 func (s *scenario) weight(text string) check.Weight {
 	s.t.Helper()
-	if text == "fault" {
+	switch text {
+	case "fault":
 		return check.Weight{Fault: true}
+	case "own":
+		return check.Weight{Fault: true, Own: true}
 	}
 	n, err := strconv.Atoi(text)
 	s.must(err)

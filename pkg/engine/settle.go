@@ -58,7 +58,7 @@ func (e *Engine) settle(now time.Time, cause uint64) {
 			e.followMembers(now, c, g)
 		}
 		e.reportHealth(now, c, before, c.detail, because)
-		e.timers.set(&c.timer, earliest(c.state.Due(), c.state.HeldDownUntil()))
+		e.planCheck(c)
 	}
 }
 
@@ -68,9 +68,9 @@ func (e *Engine) mask(now time.Time, c *checkRun, cause uint64) {
 	if by == c.mask {
 		return
 	}
-	text := fmt.Sprintf("check %s: masked by %s, stays %s", c.name, by, c.state)
+	text := fmt.Sprintf("check %s: masked %s, stays %s", c.name, by, c.state)
 	if by == "" {
-		text = fmt.Sprintf("check %s: no longer masked by %s", c.name, c.mask)
+		text = fmt.Sprintf("check %s: no longer masked", c.name)
 	}
 	e.report(now, Record{Type: RecordMask, Name: c.name, From: c.mask, To: by, Cause: cause, Text: text})
 	c.mask = by
@@ -80,16 +80,16 @@ func (e *Engine) mask(now time.Time, c *checkRun, cause uint64) {
 	}
 }
 
-// maskOf returns what masks c, and its name. A check that is masked itself masks
+// maskOf returns what masks c, and the words for it. A check that is masked itself masks
 // those that come after it: nobody knows how it stands.
 func (e *Engine) maskOf(c *checkRun) (check.Mask, string) {
 	for _, name := range c.cfg.After {
 		if a := e.check(name); a != nil && (a.state.String() == "down" || a.mask != "") {
-			return check.MaskedAfter, name
+			return check.MaskedAfter, "by " + name
 		}
 	}
 	if name := c.cfg.WhileHeld; name != "" && !e.isHeld(name) {
-		return check.MaskedIdle, name + " not held"
+		return check.MaskedIdle, "while " + name + " is not held"
 	}
 	return check.Unmasked, ""
 }

@@ -82,7 +82,7 @@ func (v *vip) stage() Stage {
 func (c *checkRun) status() CheckStatus {
 	stats := c.state.Stats()
 	s := CheckStatus{
-		Name: c.name, Type: c.cfg.Spec.Type(), State: c.state.String(), Since: stats.Since, Healthy: c.state.Healthy(), MaskedBy: c.mask,
+		Name: c.name, Type: c.cfg.Spec.Type(), State: c.state.String(), Since: stats.Since, Healthy: c.state.Healthy(), Masked: c.mask,
 		Consecutive: stats.Consecutive, Rise: c.cfg.Rise, Fall: c.cfg.Fall, Runs: stats.Runs, Failures: stats.Failures,
 		LastOK: stats.LastOK, LastDetail: c.detail, LastRun: stats.LastRun, LastTook: c.took, Recent: slices.Clone(c.recent),
 		NextRun: c.state.Due(), HoldDown: c.state.HoldDown(), HeldUntil: c.state.HeldDownUntil(), After: slices.Clone(c.cfg.After),

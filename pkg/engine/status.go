@@ -155,13 +155,13 @@ type DrainStatus struct {
 
 // CheckStatus tells about one check.
 type CheckStatus struct {
-	Name     string    `json:"name"`
-	Type     string    `json:"type"`  // exec, tcp …; group
-	State    string    `json:"state"` // up, down, unknown
-	Since    time.Time `json:"since"`
-	Healthy  bool      `json:"healthy"`             // what those who track it act on: an unknown check may count as either
-	MaskedBy string    `json:"masked_by,omitempty"` // a check that it comes after, or "web not held"; results do not count
-	Watched  bool      `json:"watched,omitempty"`   // not polled: it tells by itself
+	Name    string    `json:"name"`
+	Type    string    `json:"type"`  // exec, tcp …; group
+	State   string    `json:"state"` // up, down, unknown
+	Since   time.Time `json:"since"`
+	Healthy bool      `json:"healthy"`           // what those who track it act on: an unknown check may count as either
+	Masked  string    `json:"masked,omitempty"`  // "by net", "while web is not held": results do not count
+	Watched bool      `json:"watched,omitempty"` // not polled: it tells by itself
 
 	Consecutive int           `json:"consecutive"` // results in a row that agree with the last one
 	Rise        int           `json:"rise"`

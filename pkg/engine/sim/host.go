@@ -28,6 +28,9 @@ type Host struct {
 	stolen  map[string]bool     // VIPs whose addresses somebody removed, until they are back
 	failing map[string]bool     // checks that fail
 	watched map[string]bool     // checks that the daemon watches
+	weights map[string]int      // what watched checks report
+	masked  map[string]string   // what the daemon says masks a check
+	moved   bool                // something changed that the invariants of checks are about
 	refuses string              // what the kernel answers to address changes, "" = it obeys
 	wakeAt  time.Time
 	newest  map[string]uint64 // Seq of the last SetAddresses, by VIP
@@ -49,7 +52,7 @@ type present struct {
 func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *Host {
 	h := &Host{
 		w: w, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{},
-		stolen: map[string]bool{}, failing: map[string]bool{}, said: map[string]uint8{},
+		stolen: map[string]bool{}, failing: map[string]bool{}, weights: map[string]int{}, said: map[string]uint8{},
 	}
 	for i, ifname := range interfaces {
 		h.links[ifname] = &nic{index: i, up: true}
@@ -91,7 +94,7 @@ func (h *Host) Boot() {
 		h.powered, h.kernel = true, map[string]*present{}
 	}
 	h.life++
-	h.wakeAt, h.newest, h.watched = time.Time{}, map[string]uint64{}, map[string]bool{}
+	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.eng = engine.New(h.w.now)
 	h.step(engine.Configure{Config: h.cfg})
 	for _, name := range slices.Sorted(maps.Keys(h.links)) {
@@ -112,33 +115,6 @@ func (h *Host) Config() engine.Config { return h.cfg }
 func (h *Host) SetLink(name string, up bool) {
 	h.links[name].up = up
 	h.sight(name)
-}
-
-// SetCheck makes a check pass or fail: a watched one in a moment, any other from
-// its next probe on.
-func (h *Host) SetCheck(name string, ok bool) {
-	h.failing[name] = !ok
-	if h.watched[name] {
-		h.see(name)
-	}
-}
-
-// watch begins or ends to watch a check. The first sight comes in a moment.
-func (h *Host) watch(a engine.WatchCheck) {
-	h.watched[a.Check] = a.On
-	if a.On {
-		h.see(a.Check)
-	}
-}
-
-// see lets the daemon see how a watched check stands in a moment.
-func (h *Host) see(name string) {
-	life := h.life
-	h.w.after(sightDelay, func() {
-		if h.life == life && h.watched[name] {
-			h.step(engine.CheckSeen{Check: name, OK: !h.failing[name], Detail: "simulated"})
-		}
-	})
 }
 
 // Refuse makes the kernel answer every change of addresses with an error; ""
@@ -228,6 +204,7 @@ func (h *Host) step(ev engine.Event) {
 	for _, a := range did {
 		h.act(a)
 	}
+	h.heedsChecks()
 	h.plan()
 }
 
@@ -260,6 +237,9 @@ func (h *Host) act(a engine.Action) {
 	case engine.Announce:
 		h.announce(a)
 	case engine.RunCheck:
+		if by := h.masked[a.Check]; by != "" {
+			h.w.breaks("%s probes %s, which is masked %s", h.name, a.Check, by)
+		}
 		h.w.after(probeDelay, func() {
 			if h.life == life {
 				h.step(engine.CheckDone{Check: a.Check, OK: !h.failing[a.Check], Detail: "simulated"})
@@ -268,6 +248,10 @@ func (h *Host) act(a engine.Action) {
 	case engine.WatchCheck:
 		h.watch(a)
 	case engine.Report:
+		h.moved = true
+		if a.Record.Type == engine.RecordMask {
+			h.masked[a.Record.Name] = a.Record.To
+		}
 		h.w.trace(h.name, "%s", a.Record.Text)
 	case engine.Answer:
 		h.w.trace(h.name, "answers: %s", a.Text)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -32,9 +33,9 @@ func config(node string, priority uint8, interval time.Duration, preempt, sync b
 		}
 	}
 	cfg := engine.Config{Node: node, VIPs: map[string]engine.VIP{"web": vip(51, "eth0"), "mail": vip(52, "eth0")}, Groups: map[string][]string{}}
-	cfg.Checks = map[string]check.Config{"svc": {Spec: check.File{Path: "/"}, Interval: time.Second, Timeout: time.Second, Rise: 2, Fall: 2}}
+	cfg.Checks = checks()
 	mail := cfg.VIPs["mail"]
-	mail.Track = map[string]check.Weight{"svc": {Fault: true}}
+	mail.Track = map[string]check.Weight{"svc": {Fault: true}, "front": {Fault: true}, "bound": {Fault: true}, "proc": {Delta: -20}, "deep": {Delta: 10}}
 	cfg.VIPs["mail"] = mail
 	if sync {
 		cfg.VIPs["edge0"], cfg.VIPs["edge1"] = vip(61, "eth0"), vip(61, "eth1")
@@ -46,13 +47,58 @@ func config(node string, priority uint8, interval time.Duration, preempt, sync b
 	return cfg
 }
 
+// seen is a Spec that is watched.
+type seen struct{}
+
+func (seen) Type() string { return "seen" }
+func (seen) Watched()     {}
+
+// checks returns one check of each kind: polled, watched, masked, with a hold-down,
+// bound to a VIP, and groups of groups.
+func checks() map[string]check.Config {
+	polled := check.Config{Spec: check.File{Path: "/"}, Interval: time.Second, Timeout: time.Second, FastInterval: 100 * time.Millisecond, Rise: 2, Fall: 2}
+	hold := check.HoldDown{Time: 200 * time.Millisecond, Most: time.Second, Flaps: 2, Within: 10 * time.Second}
+	api, bound, deep := polled, polled, polled
+	api.After, api.HoldDown, api.Jitter = []string{"net"}, hold, 300*time.Millisecond
+	deep.After = []string{"proc"}
+	bound.WhileHeld, bound.HoldDown = "mail", hold
+	return map[string]check.Config{
+		"svc": polled, "api": api, "bound": bound, "deep": deep,
+		"net":   {Spec: seen{}, InitOK: true},
+		"proc":  {Spec: seen{}, After: []string{"net"}, HoldDown: hold},
+		"two":   {Spec: check.Group{Members: []string{"net", "proc", "svc"}, Need: 2}},
+		"front": {Spec: check.Group{Members: []string{"api", "two"}, Need: 1}, After: []string{"net"}},
+	}
+}
+
+// checkNames are the checks that can pass and fail.
+var checkNames = []string{"svc", "api", "bound", "deep", "net", "proc"}
+
+// otherChecks changes what checks depend on.
+func otherChecks(r *rand.Rand, cfg engine.Config) map[string]check.Config {
+	list := maps.Clone(cfg.Checks)
+	name := []string{"api", "proc", "front", "two"}[r.IntN(4)]
+	c := list[name]
+	switch g, isGroup := c.Spec.(check.Group); {
+	case isGroup && r.IntN(2) == 0:
+		c.Spec = check.Group{Members: g.Members, Need: 1 + r.IntN(len(g.Members))}
+	case len(c.After) > 0:
+		c.After = nil
+	default:
+		c.After = []string{"net"}
+	}
+	c.HoldDown.Time = time.Duration(r.IntN(2)) * 200 * time.Millisecond
+	list[name] = c
+	return list
+}
+
 // fault does one random thing to a world.
 func fault(w *sim.World) {
 	r := w.Random()
 	hosts := w.Hosts()
 	h := hosts[r.IntN(len(hosts))]
 	other := hosts[r.IntN(len(hosts))]
-	switch r.IntN(15) {
+	switch r.IntN(20) {
 	case 0:
 		h.Crash()
 	case 1:
@@ -67,8 +113,14 @@ func fault(w *sim.World) {
 		w.Cut(h.Name(), other.Name())
 	case 6:
 		w.Loss = r.Float64() * 0.8
-	case 7:
-		h.SetCheck("svc", r.IntN(2) == 0)
+	case 7, 15, 16, 17, 18:
+		h.SetCheck(checkNames[r.IntN(len(checkNames))], r.IntN(2) == 0)
+	case 19:
+		if h.Running() {
+			cfg := h.Config()
+			cfg.Checks = otherChecks(r, cfg)
+			h.Configure(cfg)
+		}
 	case 8:
 		h.Do(engine.Drain{Actor: "swarm"})
 	case 9:
@@ -123,7 +175,9 @@ func heal(w *sim.World, began []engine.Config) {
 	for _, h := range w.Hosts() {
 		h.SetLink("eth0", true)
 		h.SetLink("eth1", true)
-		h.SetCheck("svc", true)
+		for _, name := range checkNames {
+			h.SetCheck(name, true)
+		}
 		if !h.Running() {
 			h.Boot()
 		}
@@ -161,9 +215,10 @@ func swarm(t *testing.T, seed uint64) *sim.World {
 		fault(w)
 	}
 	heal(w, began)
-	// The longest way: a check rises (2 runs of 1 s), a full listen, a release
-	// that was lost and a whole down interval after it, the last burst.
-	bound := 3*time.Second + 12*interval + 2*time.Second
+	// The longest way: a check rises (2 runs of 1 s) and waits for the end of its
+	// hold-down (1 s), a full listen, a release that was lost and a whole down
+	// interval after it, the last burst.
+	bound := 5*time.Second + 12*interval + 2*time.Second
 	w.Run(bound)
 	vips := []string{"web", "mail"}
 	if sync {
