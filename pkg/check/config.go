@@ -1,6 +1,9 @@
 package check
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Config says how one check is made and judged.
 type Config struct {
@@ -16,6 +19,15 @@ type Config struct {
 	HoldDown     HoldDown      // makes it wait when it flaps
 	After        []string      // checks: while one of them is down this one is masked
 	WhileHeld    string        // VIP: the check is masked while it is not held here, "" = none
+}
+
+// DependsOn lists the checks whose health matters to this one: those that it
+// comes after, and the members of a group.
+func (c Config) DependsOn() []string {
+	if g, ok := c.Spec.(Group); ok {
+		return append(slices.Clip(c.After), g.Members...)
+	}
+	return c.After
 }
 
 // Weight is what a failing check does to a VIP that tracks it.

@@ -33,7 +33,7 @@ func (c Config) holdDown() HoldDown {
 	}
 	h.Flaps = 1
 	if h.Time == 0 {
-		h = HoldDown{Time: retryTime, Most: retryMost, Flaps: 1, Within: retryWithin}
+		h.Time, h.Most, h.Within = retryTime, max(h.Most, retryMost), max(h.Within, retryWithin)
 	}
 	return h
 }

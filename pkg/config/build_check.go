@@ -38,7 +38,21 @@ func (b *builder) check(s section) check.Config {
 		Rise:         get[int](s, "rise"),
 		Fall:         get[int](s, "fall"),
 		InitOK:       get[string](s, "init") == "ok",
+		Jitter:       get[time.Duration](s, "jitter"),
 		Weight:       get[check.Weight](s, "weight"),
+		After:        getList[string](s, "after"),
+		WhileHeld:    get[string](s, "while_held"),
+	}
+	if s.find("hold_down") != nil {
+		c.HoldDown = check.HoldDown{
+			Time:   get[time.Duration](s, "hold_down.time"),
+			Most:   get[time.Duration](s, "hold_down.most"),
+			Flaps:  get[int](s, "hold_down.flaps"),
+			Within: get[time.Duration](s, "hold_down.within"),
+		}
+	}
+	if isGroup(s) {
+		return check.Config{Spec: b.group(s), Weight: c.Weight, After: c.After}
 	}
 	if s.find("timeout") == nil {
 		c.Timeout = c.Interval

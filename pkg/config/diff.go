@@ -140,6 +140,9 @@ func describeCheck(c check.Config) settings {
 	if c.InitOK {
 		first = "ok"
 	}
+	if g, ok := c.Spec.(check.Group); ok {
+		return settings{"group": {g.String()}, "weight": {weightWord(c.Weight)}, "after": c.After}
+	}
 	fast := c.FastInterval
 	if fast == 0 {
 		fast = c.Interval
@@ -153,6 +156,13 @@ func describeCheck(c check.Config) settings {
 		"weight":        {weightWord(c.Weight)},
 		"init":          {first},
 		"type":          {c.Spec.Type()},
+		"jitter":        {words(c.Jitter)},
+		"after":         c.After,
+		"while_held":    optional(c.WhileHeld),
+	}
+	if h := c.HoldDown; h.Time > 0 {
+		s["hold_down.time"], s["hold_down.most"] = values{words(h.Time)}, values{words(h.Most)}
+		s["hold_down.flaps"], s["hold_down.within"] = values{strconv.Itoa(h.Flaps)}, values{words(h.Within)}
 	}
 	switch spec := c.Spec.(type) {
 	case check.Exec:

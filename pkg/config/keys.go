@@ -38,6 +38,7 @@ var tables = []tableRow{
 	{path: "sync"},
 	{path: "sync.*", also: []string{"vrrp_sync_group", "sync_group"}},
 	{path: "check"},
+	{path: "check.*.hold_down"},
 	{path: "check.*", also: []string{"vrrp_script", "vrrp_track_file", "track_file"}},
 }
 

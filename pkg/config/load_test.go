@@ -100,6 +100,12 @@ func verifyConfig(t *testing.T, c engine.Config) {
 		}
 	}
 	for name, k := range c.Checks {
+		if g, ok := k.Spec.(check.Group); ok {
+			if len(g.Members) == 0 || g.Need < 1 || g.Need > len(g.Members) {
+				t.Fatalf("check %s: %+v", name, k)
+			}
+			continue
+		}
 		if k.Spec == nil || k.Interval < centisecond || k.Timeout < 1 || k.Timeout > k.Interval || k.Rise < 1 || k.Fall < 1 {
 			t.Fatalf("check %s: %+v", name, k)
 		}

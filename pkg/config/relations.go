@@ -17,11 +17,7 @@ func (b *builder) trackRules(s section, v engine.VIP, checks map[string]check.Co
 		if _, ok := checks[t.name]; ok {
 			continue
 		}
-		hint := fmt.Sprintf("add a [check.%s] table", t.name)
-		if near := nearest(t.name, names(checks)); near != "" {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		b.atKey(t.node, Error, fmt.Sprintf("%s: there is no check %q", s.node, t.name), hint)
+		b.atKey(t.node, Error, fmt.Sprintf("%s: there is no check %q", s.node, t.name), checkHint(t.name, checks))
 	}
 	for _, t := range get[[]tracked](s, "track_interfaces") {
 		if t.name == v.Interface && v.Interface != "" && !t.weight.Fault {

@@ -36,6 +36,7 @@ func (b *builder) rules(c *Config) {
 	b.uniqueRouters(c.Engine.VIPs)
 	b.uniqueAddresses(c.Engine.VIPs)
 	b.groupRules(c.Engine)
+	b.dependRules(c.Engine)
 	b.unusedChecks(c.Engine)
 }
 
@@ -238,7 +239,7 @@ func (b *builder) routeRules(s section, v engine.VIP) {
 
 // checkRules checks the keys of one check against each other.
 func (b *builder) checkRules(s section, c check.Config) {
-	for _, key := range []string{"timeout", "fast_interval"} {
+	for _, key := range []string{"timeout", "fast_interval", "jitter"} {
 		n := s.find(key)
 		if n == nil || c.Interval == 0 {
 			continue
@@ -266,9 +267,19 @@ func (b *builder) unusedChecks(c engine.Config) {
 		return
 	}
 	used := map[string]bool{}
+	var use func(name string)
+	use = func(name string) {
+		if used[name] {
+			return
+		}
+		used[name] = true
+		for _, other := range c.Checks[name].DependsOn() {
+			use(other)
+		}
+	}
 	for _, v := range c.VIPs {
 		for name := range maps.Keys(v.Track) {
-			used[name] = true
+			use(name)
 		}
 	}
 	for _, s := range b.sections("check") {

@@ -22,7 +22,7 @@ func (e *Engine) orderChecks() {
 			return
 		}
 		done[c] = true
-		for _, name := range dependsOn(c.cfg) {
+		for _, name := range c.cfg.DependsOn() {
 			visit(e.check(name))
 		}
 		e.settled = append(e.settled, c)
@@ -35,20 +35,12 @@ func (e *Engine) orderChecks() {
 	}
 }
 
-// dependsOn lists the checks whose health matters to a check.
-func dependsOn(cfg check.Config) []string {
-	if g, ok := cfg.Spec.(check.Group); ok {
-		return append(slices.Clip(cfg.After), g.Members...)
-	}
-	return cfg.After
-}
-
 // settle lets checks have their effect on other checks: groups follow their
 // members, and masks come and go. One pass is enough, in order.
 func (e *Engine) settle(now time.Time, cause uint64) {
 	for _, c := range e.settled {
 		before, because := c.stand(), cause
-		for _, name := range dependsOn(c.cfg) {
+		for _, name := range c.cfg.DependsOn() {
 			if d := e.check(name); d != nil {
 				because = max(because, d.record)
 			}
