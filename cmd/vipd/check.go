@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/pkg/engine"
 )
 
 // checkCommand is vipd check.
@@ -42,7 +44,10 @@ func (a *app) checkListCommand() *cobra.Command {
 func checkTable(doc control.ChecksDocument) *table {
 	tab := newTable("CHECK", "TYPE", "STATE", "SINCE", "LAST", "TOOK", "RUNS", "FAILED", "DETAIL")
 	for _, c := range doc.Checks {
-		row := cells(c.Name, c.Type, c.State, control.Age(doc.Now.Sub(c.Since)), "never", "", fmt.Sprint(c.Runs), fmt.Sprint(c.Failures), c.LastDetail)
+		row := cells(c.Name, c.Type, c.State, control.Age(doc.Now.Sub(c.Since)), "never", "", fmt.Sprint(c.Runs), fmt.Sprint(c.Failures), checkDetail(c, doc.Now))
+		if c.Group != nil {
+			row[4].text, row[6].text, row[7].text = "", "", ""
+		}
 		if !c.LastRun.IsZero() {
 			row[4].text = control.Age(doc.Now.Sub(c.LastRun)) + " ago"
 			row[5].text = control.Age(c.LastTook)
@@ -53,6 +58,20 @@ func checkTable(doc control.ChecksDocument) *table {
 		tab.add(row...)
 	}
 	return tab
+}
+
+// checkDetail is what a check said last, behind what keeps that from counting.
+func checkDetail(c engine.CheckStatus, now time.Time) string {
+	text := c.LastDetail
+	switch {
+	case c.Masked != "" && text == "":
+		return "masked " + c.Masked
+	case c.Masked != "":
+		return "masked " + c.Masked + "; " + text
+	case !c.HeldUntil.IsZero():
+		return fmt.Sprintf("held down for another %s; %s", control.Age(c.HeldUntil.Sub(now)), text)
+	}
+	return text
 }
 
 // checkRunCommand is vipd check run.

@@ -177,12 +177,20 @@ func checksLine(doc control.StatusDocument) string {
 	words := make([]string, 0, len(doc.Checks))
 	for _, c := range doc.Checks {
 		if c.State == checkDown {
-			words = append(words, fmt.Sprintf("%s DOWN %s%s", c.Name, control.Age(doc.Now.Sub(c.Since)), inBrackets(c.LastDetail)))
+			words = append(words, fmt.Sprintf("%s DOWN %s%s", c.Name, control.Age(doc.Now.Sub(c.Since)), inBrackets(checkDetail(c, doc.Now))))
 			continue
 		}
-		words = append(words, c.Name+" "+c.State)
+		words = append(words, c.Name+" "+c.State+masked(c))
 	}
 	return strings.Join(words, "  ")
+}
+
+// masked says that a check does not count, behind its state.
+func masked(c engine.CheckStatus) string {
+	if c.Masked == "" {
+		return ""
+	}
+	return " (masked " + c.Masked + ")"
 }
 
 // checkDown is the state of a check that fails, as in engine.CheckStatus.

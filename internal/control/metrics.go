@@ -94,6 +94,9 @@ var (
 	descLink    = desc("interface_up", "Whether the interface is there, up, and has carrier.", "interface")
 	descCheck   = desc("check_up", "Whether the check is up; an unknown one is not.", "check", "type")
 	descRuns    = desc("check_runs_total", "Probes made.", "check", "type", "result")
+	descMasked  = desc("check_masked", "Whether results of the check do not count, because of its after or while_held.", "check", "type")
+	descChanges = desc("check_transitions_total", "How often results made the check up or down.", "check", "to")
+	descTook    = desc("check_duration_seconds", "How long probes took.", "check", "type")
 	descDropped = desc("vrrp_packets_dropped_total", "VRRP packets that were not believed.", "interface", "family", "reason")
 	descGARP    = desc("garp_sent_total", "Gratuitous ARP frames sent.", "interface", "cause")
 	descNA      = desc("na_sent_total", "Unsolicited neighbour advertisements sent.", "interface", "cause")
@@ -127,9 +130,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		m.gauge(descLink, truth(l.Present && l.Up), l.Name)
 	}
 	for _, k := range doc.Checks {
-		m.gauge(descCheck, truth(k.State == checkUp), k.Name, k.Type)
-		m.counter(descRuns, k.Runs-min(k.Runs, k.Failures), k.Name, k.Type, "ok")
-		m.counter(descRuns, k.Failures, k.Name, k.Type, "failed")
+		m.check(k)
 	}
 	for _, d := range doc.Node.Edge.Dropped {
 		m.counter(descDropped, d.Count, d.Interface, d.Family, d.Reason)
@@ -153,6 +154,28 @@ func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
 // counter sends a value that only grows.
 func (s sink) counter(d *prometheus.Desc, v uint64, labels ...string) {
 	s.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+// check sends everything about one check. A group has no probes to count.
+func (s sink) check(c engine.CheckStatus) {
+	s.gauge(descCheck, truth(c.State == checkUp), c.Name, c.Type)
+	s.gauge(descMasked, truth(c.Masked != ""), c.Name, c.Type)
+	s.counter(descChanges, c.BecameUp, c.Name, "up")
+	s.counter(descChanges, c.BecameDown, c.Name, checkDown)
+	if c.Group != nil {
+		return
+	}
+	s.counter(descRuns, c.Runs-min(c.Runs, c.Failures), c.Name, c.Type, "ok")
+	s.counter(descRuns, c.Failures, c.Name, c.Type, "failed")
+	if c.Watched {
+		return
+	}
+	buckets, sum := make(map[float64]uint64, len(engine.DurationBounds)), uint64(0)
+	for i, bound := range engine.DurationBounds {
+		sum += c.Durations.Counts[i]
+		buckets[bound.Seconds()] = sum
+	}
+	s.out <- prometheus.MustNewConstHistogram(descTook, c.Durations.Count, c.Durations.Sum.Seconds(), buckets, c.Name, c.Type)
 }
 
 // vip sends everything about one VIP.

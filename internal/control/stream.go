@@ -13,7 +13,7 @@ import (
 
 // recordTypes are the types that ?type= knows.
 var recordTypes = []engine.RecordType{
-	engine.RecordTransition, engine.RecordPriority, engine.RecordCheck, engine.RecordLink,
+	engine.RecordTransition, engine.RecordPriority, engine.RecordCheck, engine.RecordMask, engine.RecordLink,
 	engine.RecordAddress, engine.RecordLost, engine.RecordConflict, engine.RecordPeer,
 	engine.RecordDrain, engine.RecordFailover, engine.RecordReload, engine.RecordStart, engine.RecordStop,
 	engine.RecordRecording,

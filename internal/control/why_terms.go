@@ -10,6 +10,9 @@ import (
 // checkUp is the state of a check that passes, as in engine.CheckStatus.
 const checkUp = "up"
 
+// checkDown is that of one that fails.
+const checkDown = "down"
+
 // whyPriority explains the effective priority, term by term.
 func whyPriority(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	p := v.Priority
@@ -57,6 +60,9 @@ func priorityWithout(p engine.PriorityStatus, term int) int {
 func describe(s engine.Status, source, name string) string {
 	if c, ok := checkByName(s, name); ok && source == "check" {
 		text := fmt.Sprintf("check %s is %s %s", name, c.State, since(c.Since, s.Now))
+		if c.Masked != "" {
+			text += ", masked " + c.Masked
+		}
 		if c.LastDetail != "" {
 			text += ": " + bare(c.LastDetail)
 		}
@@ -74,7 +80,7 @@ func comesBack(s engine.Status, source, name string) string {
 	if !ok || source != "check" {
 		return fmt.Sprintf("%s %s comes up", source, name)
 	}
-	return fmt.Sprintf("%s comes back (needs %d good in a row, %d so far)", name, c.Rise, goodSoFar(c))
+	return fmt.Sprintf("%s comes back (%s)", name, needs(s, c))
 }
 
 // goodSoFar counts the good results in a row.
@@ -122,6 +128,8 @@ func faultTracks(e *Explanation, s engine.Status, v engine.VIPStatus) {
 		c, ok := checkByName(s, t.Name)
 		switch {
 		case !t.Fault:
+		case t.Source == "check" && ok && (c.Group != nil || c.Watched):
+			e.remedy("check %s goes down: another host takes over", t.Name)
 		case t.Source == "check" && ok:
 			e.remedy("check %s fails %s in a row: another host takes over", t.Name, count(c.Fall, "time"))
 		case t.Source == "interface":
@@ -140,78 +148,6 @@ func linkWord(l engine.LinkStatus) string {
 	default:
 		return "up"
 	}
-}
-
-// WhyCheck explains a check. The error is a [Problem] that says which checks
-// there are.
-func WhyCheck(s engine.Status, name string) (Explanation, error) {
-	c, err := findCheck(s, name)
-	if err != nil {
-		return Explanation{}, err
-	}
-	e := &Explanation{
-		Schema: schemaWhy, Kind: "check", Name: name, Node: s.Node, State: c.State,
-		Since: c.Since, Because: []string{}, Remedies: []string{},
-	}
-	e.Headline = fmt.Sprintf("%s is %s on %s %s.", name, c.State, s.Node, since(c.Since, s.Now))
-	if c.LastRun.IsZero() {
-		e.because("It is a check of type %s and has not run yet.", c.Type)
-	} else {
-		e.because("The last %s probe, %s ago, took %s and %s%s.", c.Type, Age(s.Now.Sub(c.LastRun)), Age(c.LastTook),
-			verdict(c.LastOK), detail(c.LastDetail))
-		e.because("That makes %d %s in a row; %d good make it up, %d bad make it down.", c.Consecutive, goodOrBad(c.LastOK), c.Rise, c.Fall)
-		e.because("%s so far, %d of them failed.", count(int(c.Runs), "probe"), c.Failures)
-	}
-	whyTracked(e, s, c)
-	if c.State == checkUp {
-		e.remedy("%s in a row", count(c.Fall, "bad probe"))
-	} else {
-		e.remedy("%s in a row, %d so far", count(c.Rise, "good probe"), goodSoFar(c))
-	}
-	e.remedy("vipd check run %s   probes now and shows the answer; it does not count", name)
-	return *e, nil
-}
-
-// whyTracked says what a check does to the VIPs that track it, as far as it
-// does something now.
-func whyTracked(e *Explanation, s engine.Status, c engine.CheckStatus) {
-	for _, v := range s.VIPs {
-		for _, t := range v.Priority.Terms {
-			if t.Source == "check" && t.Name == c.Name {
-				e.because("%s has priority %d instead of %d, of which %+d is this check.",
-					v.Name, v.Priority.Effective, v.Priority.Configured, t.Delta)
-			}
-		}
-		for _, b := range v.Blockers {
-			if b.Kind == engine.BlockedCheck && b.Name == c.Name {
-				e.because("%s may not be held here: %s.", v.Name, bare(b.Text))
-			}
-		}
-	}
-}
-
-// verdict is the result of a probe in a word.
-func verdict(ok bool) string {
-	if ok {
-		return "was good"
-	}
-	return "failed"
-}
-
-// goodOrBad names results.
-func goodOrBad(ok bool) string {
-	if ok {
-		return "good"
-	}
-	return "bad"
-}
-
-// detail puts what a probe said behind its verdict.
-func detail(text string) string {
-	if text == "" {
-		return ""
-	}
-	return ": " + bare(text)
 }
 
 // checkByName finds a check.

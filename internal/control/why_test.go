@@ -199,6 +199,44 @@ func TestWhyCheck(t *testing.T) {
 		"never-ran": {"api", func(doc *control.StatusDocument) {
 			doc.Checks[0] = engine.CheckStatus{Name: "api", Type: "exec", State: "unknown", Since: doc.Started, Rise: 1, Fall: 1}
 		}},
+		"held-down": {"api", func(doc *control.StatusDocument) {
+			c := &doc.Checks[0]
+			c.LastOK, c.Consecutive, c.LastDetail = true, 9, "exit 0"
+			c.HoldDown, c.HeldUntil = 20*time.Second, whyNow.Add(7*time.Second)
+			c.Recent = []engine.CheckResult{{OK: false}, {OK: true}, {OK: true}}
+		}},
+		"flapping": {"api", func(doc *control.StatusDocument) { doc.Checks[0].HoldDown = 20 * time.Second }},
+		"masked": {"haproxy", func(doc *control.StatusDocument) {
+			doc.Checks[1].Masked = "by api"
+			doc.Checks[0].After = []string{"net"}
+			doc.Checks[1].After = []string{"api"}
+		}},
+		"masks": {"api", func(doc *control.StatusDocument) { doc.Checks[1].After = []string{"api"} }},
+		"idle": {"api", func(doc *control.StatusDocument) {
+			doc.Checks[0].Masked, doc.Checks[0].HeldUntil = "while mail is not held", whyNow.Add(7*time.Second)
+			doc.Checks[0].HoldDown = 10 * time.Second
+			vipOf(doc, "mail").Priority.Terms = nil
+			vipOf(doc, "mail").Tracks = []engine.Tracked{{Source: "check", Name: "api", Fault: true}}
+		}},
+		"idle-good": {"haproxy", func(doc *control.StatusDocument) { doc.Checks[1].Masked = "while web is not held" }},
+		"watched": {"haproxy", func(doc *control.StatusDocument) {
+			weight := -30
+			c := &doc.Checks[1]
+			c.Type, c.Watched, c.Rise, c.Fall, c.Weight, c.LastDetail = "process", true, 1, 1, &weight, "pid 812 runs"
+			vipOf(doc, "web").Tracks = []engine.Tracked{{Source: "check", Name: "haproxy", Fault: true}}
+			vipOf(doc, "mail").Tracks = []engine.Tracked{{Source: "check", Name: "haproxy", Weight: -20}}
+			vipOf(doc, "inside").Tracks = []engine.Tracked{{Source: "check", Name: "haproxy", Weight: 20}}
+		}},
+		"watched-down": {"api", func(doc *control.StatusDocument) {
+			c := &doc.Checks[0]
+			c.Type, c.Watched, c.Rise, c.Fall, c.LastDetail = "process", true, 1, 1, "pid 812 exited"
+		}},
+		"member": {"api", func(doc *control.StatusDocument) { doc.Checks = append(doc.Checks, site("down", 1)) }},
+		"group":  {"site", func(doc *control.StatusDocument) { doc.Checks = append(doc.Checks, site("up", 1)) }},
+		"group-down": {"site", func(doc *control.StatusDocument) {
+			doc.Checks = append(doc.Checks, site("down", 2))
+			vipOf(doc, "web").Blockers = []engine.Blocker{blockedBy(engine.BlockedCheck, "site", "check site fails: 1 of 2 up, needs 2")}
+		}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -211,6 +249,15 @@ func TestWhyCheck(t *testing.T) {
 			}
 			golden(t, filepath.Join("why", "check-"+name+".txt"), e.Text())
 		})
+	}
+}
+
+// site is a group of the checks of the pair.
+func site(state string, need int) engine.CheckStatus {
+	return engine.CheckStatus{
+		Name: "site", Type: "group", State: state, Since: whyNow.Add(-time.Minute), Healthy: state == "up",
+		LastDetail: "1 of 2 up, needs " + string(rune('0'+need)) + ": api down, haproxy up",
+		Group:      &engine.GroupStatus{Members: []string{"api", "haproxy"}, Need: need},
 	}
 }
 

@@ -91,13 +91,14 @@ func apiCheck() engine.CheckStatus {
 	return engine.CheckStatus{
 		Name: "api", Type: "exec", State: "down", Since: At(14, 2, 8.113), Consecutive: 41, Rise: 5, Fall: 3,
 		Runs: 1200, Failures: 44, LastDetail: "exit 1: backend 3 of 5", LastRun: At(14, 5, 1), LastTook: 212 * time.Millisecond,
+		BecameUp: 2, BecameDown: 2,
 	}
 }
 
 // haproxyCheck is up.
 func haproxyCheck(started time.Time) engine.CheckStatus {
 	return engine.CheckStatus{
-		Name: "haproxy", Type: "tcp", State: "up", Since: started, Consecutive: 1051199, Rise: 3, Fall: 2,
+		Name: "haproxy", Type: "tcp", State: "up", Since: started, Healthy: true, BecameUp: 1, Consecutive: 1051199, Rise: 3, Fall: 2,
 		Runs: 1051200, Failures: 1, LastOK: true, LastDetail: "connected to 127.0.0.1:443", LastRun: At(14, 5, 2), LastTook: 900 * time.Microsecond,
 	}
 }
