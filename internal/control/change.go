@@ -102,8 +102,14 @@ func (s *Server) runCheck(c call) (any, error) {
 		return nil, err
 	}
 	name := c.PathValue("name")
-	if _, err := findCheck(doc.Status, name); err != nil {
+	known, err := findCheck(doc.Status, name)
+	if err != nil {
 		return nil, err
+	}
+	if known.Group != nil {
+		p := problem(ProblemRefused, name+" is a group of checks and has no probe")
+		p.Hint = "vipd why " + name
+		return nil, p
 	}
 	res, err := s.back.RunCheck(ctx, name)
 	if err != nil {

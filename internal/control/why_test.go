@@ -261,6 +261,16 @@ func site(state string, need int) engine.CheckStatus {
 	}
 }
 
+// TestRunOfGroup: a group cannot be run.
+func TestRunOfGroup(t *testing.T) {
+	t.Parallel()
+	d := pair()
+	d.Doc.Checks = append(d.Doc.Checks, site("up", 1))
+	client, _, _ := serve(t, d, control.Options{})
+	_, err := client.RunCheck(soon(t), "site")
+	wantProblem(t, err, control.ProblemRefused, "site is a group of checks and has no probe", "vipd why site")
+}
+
 // TestWhyUnknown names what there is.
 func TestWhyUnknown(t *testing.T) {
 	t.Parallel()

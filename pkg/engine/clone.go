@@ -18,7 +18,7 @@ func (e *Engine) Clone() *Engine {
 	copies := make(map[*checkRun]*checkRun, len(e.checks))
 	for i, old := range e.checks {
 		n := *old
-		n.state = old.state.Clone()
+		n.state, n.recent = old.state.Clone(), slices.Clone(old.recent)
 		c.checkTimer(&n)
 		n.timer.due, n.timer.pos = old.timer.due, old.timer.pos
 		moved[&old.timer] = &n.timer

@@ -33,7 +33,7 @@ type Step struct {
 // events has a value of every type of event.
 var events = []engine.Event{
 	engine.Wake{}, engine.Stop{}, engine.Configure{}, engine.AdvertReceived{}, engine.LinkChanged{}, engine.AddressClaimed{},
-	engine.AddressesApplied{}, engine.CheckDone{}, engine.SendFailed{}, engine.Drain{}, engine.RestoreDrains{}, engine.Undrain{},
+	engine.AddressesApplied{}, engine.CheckDone{}, engine.CheckSeen{}, engine.SendFailed{}, engine.Drain{}, engine.RestoreDrains{}, engine.Undrain{},
 	engine.Failover{}, engine.Noted{},
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/engine"
 )
 
@@ -102,7 +103,7 @@ func (w *world) pose(q Question) {
 		w.links[l.Name] = l
 		w.step(engine.LinkChanged{Link: l})
 	case "check":
-		w.failing[q.names[0]] = !q.good
+		w.setCheck(q.names[0], q.good)
 	case "peer":
 		w.silence(q.peer)
 	case "priority":
@@ -113,6 +114,21 @@ func (w *world) pose(q Question) {
 		w.step(engine.Undrain{Names: q.names, Actor: "you"})
 	case "failover":
 		w.step(engine.Failover{Name: q.names[0], Actor: "you"})
+	}
+}
+
+// setCheck lets a check pass or fail: a probe from the next one on, what is
+// watched at once, and a group by all that it consists of.
+func (w *world) setCheck(name string, good bool) {
+	spec := w.eng.Config().Checks[name].Spec
+	w.failing[name] = !good
+	if g, ok := spec.(check.Group); ok {
+		for _, member := range g.Members {
+			w.setCheck(member, good)
+		}
+	}
+	if check.IsWatched(spec) {
+		w.step(engine.CheckSeen{Check: name, OK: good, Detail: "in the question"})
 	}
 }
 
@@ -149,7 +165,7 @@ func unknown(q Question, w *world, before, after engine.Status) (list []string) 
 		add("which other hosts would contend: only those that advertise are heard")
 	}
 	for _, c := range before.Checks {
-		if c.Runs == 0 {
+		if c.Runs == 0 && c.Type != (check.Group{}).Type() {
 			add("check %s: it has no result yet and is taken to pass", c.Name)
 		}
 	}
