@@ -134,6 +134,10 @@ func TestMasks(t *testing.T) {
 		if !s.Healthy() {
 			t.Error("a check that needs the VIP keeps it away from the start")
 		}
+		if got, want := feed(t, s, "--++"), "uD!DU!"; got != want {
+			t.Errorf("while the VIP is held: %s, want %s: no hold-down was asked for", got, want)
+		}
+		s = check.New(cfg, pace, epoch)
 		feed(t, s, "--")
 		var waits []time.Duration
 		for range 7 {

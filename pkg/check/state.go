@@ -177,8 +177,14 @@ func (s *State) HeldDownUntil() time.Time {
 }
 
 // HoldDown is how long a check that is down must stay good before it counts as
-// up, 0 when Rise alone decides.
-func (s *State) HoldDown() time.Duration { return s.flaps.wait(s.cfg.holdDown()) }
+// up, 0 when Rise alone decides. Under [MaskedIdle] it is how long it waits for
+// another try.
+func (s *State) HoldDown() time.Duration {
+	if s.mask != MaskedIdle && s.cfg.HoldDown.Time == 0 {
+		return 0
+	}
+	return s.flaps.wait(s.cfg.holdDown())
+}
 
 // count adds a result to the counters.
 func (s *State) count(now time.Time, ok bool) {
