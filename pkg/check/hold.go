@@ -1,6 +1,9 @@
 package check
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // HoldDown keeps a check down that flaps. It has gone down Flaps times within
 // Within: then it must stay good for Time before it counts as up again. Each
@@ -59,7 +62,7 @@ func (f *flapping) wentDown(now time.Time, h HoldDown) {
 	}
 	f.up = time.Time{}
 	most := max(h.Flaps, 1)
-	f.downs = append(f.downs, now)
+	f.downs = append(slices.Clip(f.downs), now) // a copy of the state may share the old ones
 	f.downs = f.downs[max(0, len(f.downs)-most):]
 	again := f.level > 0 && f.wait(h) < h.Most
 	first := f.level == 0 && len(f.downs) == most && now.Sub(f.downs[0]) <= h.Within

@@ -32,7 +32,7 @@ type checkRun struct {
 // remember keeps a result for who asks why.
 func (c *checkRun) remember(now time.Time, ok bool, detail string, took time.Duration) {
 	c.detail, c.took = detail, took
-	c.recent = append(c.recent, CheckResult{Time: now, OK: ok, Detail: detail, Took: took})
+	c.recent = append(slices.Clip(c.recent), CheckResult{Time: now, OK: ok, Detail: detail, Took: took})
 	c.recent = c.recent[max(0, len(c.recent)-recentResults):]
 }
 
