@@ -38,10 +38,12 @@ func (b *bench) turns(ctx context.Context, t *table, s spec, once turn) error {
 	for _, d := range b.daemons {
 		p, err := newPair(ctx, d, s)
 		if err != nil {
-			if ctx.Err() != nil {
+			switch {
+			case ctx.Err() != nil:
 				return err
+			case !errors.Is(err, errNone):
+				t.failed(d.name, err)
 			}
-			t.failed(d.name, err)
 			continue
 		}
 		pairs = append(pairs, p)

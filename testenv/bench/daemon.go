@@ -25,8 +25,9 @@ type spec struct {
 	priority int
 	interval time.Duration
 	vips     int
-	more     bool // one more virtual router, of another VRID and address
-	hotplug  bool // the interface will be deleted and made again
+	more     bool   // one more virtual router, of another VRID and address
+	hotplug  bool   // the interface will be deleted and made again
+	watch    string // how the service of the host is watched: byEvent, byPoll; "" = not at all
 }
 
 // The lab is 198.18.0.0/16, a network for benchmarks (RFC 2544): virtual
@@ -101,9 +102,13 @@ func startVipd(binary string, h *testenv.Host, s spec) (running, error) {
 func (v *vipd) write(s spec) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[node]\nname = %q\n", v.host.Name)
+	b.WriteString(s.vipdCheck(v.host))
 	for _, vrid := range s.vrids() {
 		fmt.Fprintf(&b, "[vip.v%d]\ninterface = \"eth0\"\nvrid = %d\npriority = %d\nadvert_interval = \"%s\"\naddresses = [\"%s\"]\n",
 			vrid, vrid, s.priority, s.interval, address(vrid))
+		if s.watch != "" {
+			b.WriteString("track = [\"service\"]\n")
+		}
 	}
 	return os.WriteFile(v.config, []byte(b.String()), 0o600)
 }
@@ -131,28 +136,34 @@ func (v *vipd) command(ctx context.Context, words ...string) error {
 }
 
 // config is the spec in the words of the peers.
-func (s spec) config() peers.Config {
+func (s spec) config(h *testenv.Host) peers.Config {
 	var c peers.Config
+	file, router := s.keepalivedCheck(h)
 	for _, vrid := range s.vrids() {
 		c.Routers = append(c.Routers, peers.Router{
 			VRID: uint8(vrid), Priority: uint8(s.priority), Interval: s.interval, Addresses: []string{address(vrid).String()},
+			Extra: router,
 		})
 	}
+	c.Extra = file
 	if s.hotplug {
-		c.Extra = "global_defs {\n  dynamic_interfaces\n}"
+		c.Extra += "global_defs {\n  dynamic_interfaces\n}"
 	}
 	return c
 }
 
-type keepalived struct{ *peers.Keepalived }
+type keepalived struct {
+	*peers.Keepalived
+	host *testenv.Host
+}
 
 func startKeepalived(h *testenv.Host, s spec) (running, error) {
-	k, err := peers.StartKeepalived(h, s.config())
-	return keepalived{k}, err
+	k, err := peers.StartKeepalived(h, s.config(h))
+	return keepalived{k, h}, err
 }
 
 func (k keepalived) stop(ctx context.Context) error               { return k.Stop(ctx) }
-func (k keepalived) reload(s spec) error                          { return k.Reload(s.config()) }
+func (k keepalived) reload(s spec) error                          { return k.Reload(s.config(k.host)) }
 func (k keepalived) pids() []int                                  { return []int{k.Process.Pid()} }
 func (k keepalived) output() string                               { return k.Process.Output() }
 func (k keepalived) command(_ context.Context, _ ...string) error { return errNone }
@@ -165,7 +176,10 @@ type frr struct {
 }
 
 func startFRR(h *testenv.Host, s spec) (running, error) {
-	c := s.config()
+	if s.watch != "" {
+		return nil, errNone
+	}
+	c := s.config(h)
 	c.Extra = ""
 	f, err := peers.StartFRR(h, c)
 	return frr{f, h, s}, err

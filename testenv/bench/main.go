@@ -122,6 +122,7 @@ var measurements = []measurement{
 	{"reload", measureReload},
 	{"cost", measureCost},
 	{"repair", measureRepair},
+	{"detect", measureDetect},
 }
 
 func names() []string {

@@ -19,13 +19,14 @@ const (
 // pair is a lab with a client and two hosts of one daemon: lb1 with priority
 // 150 and lb2 with priority 100.
 type pair struct {
-	daemon daemon
-	spec   spec
-	lab    *testenv.Lab
-	client *testenv.Host
-	hosts  [2]*testenv.Host
-	agents [2]running
-	wire   *testenv.Observer // at the client
+	daemon   daemon
+	spec     spec
+	lab      *testenv.Lab
+	client   *testenv.Host
+	hosts    [2]*testenv.Host
+	agents   [2]running
+	services [2]*testenv.Process // where they are watched
+	wire     *testenv.Observer   // at the client
 }
 
 // newPair builds the lab and starts the daemon on both hosts.
@@ -80,6 +81,11 @@ func (p *pair) of(i int) spec {
 
 func (p *pair) start(i int) error {
 	var err error
+	if p.spec.watch != "" && p.services[i] == nil {
+		if err = p.serve(i); err != nil {
+			return err
+		}
+	}
 	p.agents[i], err = p.daemon.start(p.hosts[i], p.of(i))
 	return err
 }
