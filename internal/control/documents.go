@@ -73,6 +73,16 @@ type EdgeStatus struct {
 	Dropped []DropCount `json:"packets_dropped,omitempty"`
 	GARP    []SentCount `json:"garp_sent,omitempty"`
 	NA      []SentCount `json:"na_sent,omitempty"`
+	Hooks   []HookCount `json:"hooks,omitempty"`
+	Waiting int         `json:"hooks_waiting,omitempty"` // changes that wait for a notify program to end
+}
+
+// HookCount counts runs of hooks, lines for FIFOs among them.
+type HookCount struct {
+	Kind string            `json:"kind"`    // notify, before_hold, fifo
+	Ends map[string]uint64 `json:"ends"`    // by result: ok, failed, timeout, stopped, dropped, coalesced
+	Runs uint64            `json:"runs"`    // programs that were run
+	Took time.Duration     `json:"took_ns"` // all of them together
 }
 
 // DropCount counts packets that were not believed.

@@ -89,6 +89,7 @@ var (
 	descDown        = vipDesc("active_down_interval_seconds", "Silence after which this host takes over.")
 	descAge         = vipDesc("advert_age_seconds", "Time since the last advert of the other host that is Active; absent when none is heard.")
 	descRestored    = vipDesc("addresses_restored_total", "Addresses that somebody else removed and vipd put back.")
+	descHeldAnyway  = vipDesc("before_hold_failures_total", "Takeovers that went on although before_hold did not end well.")
 	descContests    = vipDesc("contests_won_total", "Contests won: a lower-priority advert was heard while Active.")
 
 	descLink    = desc("interface_up", "Whether the interface is there, up, and has carrier.", "interface")
@@ -99,6 +100,9 @@ var (
 	descTook    = desc("check_duration_seconds", "How long probes took.", "check", "type")
 	descDropped = desc("vrrp_packets_dropped_total", "VRRP packets that were not believed.", "interface", "family", "reason")
 	descGARP    = desc("garp_sent_total", "Gratuitous ARP frames sent.", "interface", "cause")
+	descHooks   = desc("notify_runs_total", "Changes told to hooks, by what told them and how that ended.", "kind", "result")
+	descHookAge = desc("notify_duration_seconds", "How long programs of hooks took.", "kind")
+	descWaiting = desc("notify_queue_length", "Changes that wait for a notify program to end.")
 	descNA      = desc("na_sent_total", "Unsolicited neighbour advertisements sent.", "interface", "cause")
 )
 
@@ -140,6 +144,15 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, n := range doc.Node.Edge.NA {
 		m.counter(descNA, n.Count, n.Interface, n.Cause)
+	}
+	m.gauge(descWaiting, float64(doc.Node.Edge.Waiting))
+	for _, h := range doc.Node.Edge.Hooks {
+		for result, n := range h.Ends {
+			m.counter(descHooks, n, h.Kind, result)
+		}
+		if h.Runs > 0 {
+			out <- prometheus.MustNewConstSummary(descHookAge, h.Runs, h.Took.Seconds(), nil, h.Kind)
+		}
 	}
 }
 
@@ -207,6 +220,7 @@ func (s sink) vip(v engine.VIPStatus, now time.Time) {
 	s.gauge(descDown, v.ActiveDown.Seconds(), id...)
 	s.counter(descRestored, v.LostRestored, id...)
 	s.counter(descContests, v.Contests, id...)
+	s.counter(descHeldAnyway, v.HeldAnyway, id...)
 }
 
 // truth is 1 or 0.

@@ -15,7 +15,7 @@ import (
 var recordTypes = []engine.RecordType{
 	engine.RecordTransition, engine.RecordPriority, engine.RecordCheck, engine.RecordMask, engine.RecordLink,
 	engine.RecordAddress, engine.RecordLost, engine.RecordConflict, engine.RecordPeer,
-	engine.RecordDrain, engine.RecordFailover, engine.RecordReload, engine.RecordStart, engine.RecordStop,
+	engine.RecordDrain, engine.RecordNotify, engine.RecordBeforeHold, engine.RecordFailover, engine.RecordReload, engine.RecordStart, engine.RecordStop,
 	engine.RecordRecording,
 }
 

@@ -148,9 +148,13 @@ func whyDrained(e *Explanation, s engine.Status, v engine.VIPStatus) {
 
 // whyActive explains Active (RFC 9568, Section 6.4.3).
 func whyActive(e *Explanation, s engine.Status, v engine.VIPStatus) {
-	if v.Held && v.Stage == engine.Held {
+	switch h := v.BeforeHold; {
+	case h != nil:
+		e.because("Its addresses are not opened yet: it waits for before_hold of %s, which has run for %s.", h.VIP, Age(s.Now.Sub(h.Since)))
+		e.remedy("before_hold of %s ends, or its time does, in %s at most", h.VIP, Age(h.Until.Sub(s.Now)))
+	case v.Held && v.Stage == engine.Held:
 		e.because("The kernel has its addresses: %s.", joinPrefixes(v.Addresses))
-	} else {
+	default:
 		e.because("The kernel does not have its addresses yet: it waits at the stage %q.", v.Stage)
 	}
 	whyPriority(e, s, v)

@@ -86,6 +86,10 @@ var whyCases = map[string]struct {
 	"active-not-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		v.Held, v.Stage, v.Since = false, engine.Cleared, whyNow.Add(-1500*time.Microsecond)
 	}},
+	"active-before-hold": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.Held, v.Since = false, whyNow.Add(-300*time.Millisecond)
+		v.BeforeHold = &engine.HookStatus{VIP: "inside", Since: v.Since, Until: whyNow.Add(1700 * time.Millisecond)}
+	}},
 	"active-contested": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Active = whyPeer }},
 	"active-weakened": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		v.Priority = engine.PriorityStatus{Configured: 150, Effective: 145, Terms: []engine.PriorityTerm{

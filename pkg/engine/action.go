@@ -67,6 +67,26 @@ type (
 		On    bool
 	}
 
+	// Notify tells the hooks of a VIP or a sync group what became of it. They are
+	// told one after the other, in the order of the actions. Answered with
+	// [NotifyDone].
+	Notify struct{ Change }
+
+	// RunHook runs the before_hold of a VIP, which became Active and gets its
+	// addresses when that is done. Answered with [HookDone].
+	RunHook struct {
+		Change
+		Seq    uint64
+		Within time.Duration // it is ended then
+	}
+
+	// StopHook ends the before_hold with that Seq, if it still runs: nobody waits
+	// for it any more.
+	StopHook struct {
+		VIP string
+		Seq uint64
+	}
+
 	// Report is something that an operator may want to know later.
 	Report struct{ Record Record }
 
@@ -83,6 +103,9 @@ func (SetAddresses) action() {}
 func (Announce) action()     {}
 func (RunCheck) action()     {}
 func (WatchCheck) action()   {}
+func (Notify) action()       {}
+func (RunHook) action()      {}
+func (StopHook) action()     {}
 func (Report) action()       {}
 func (Answer) action()       {}
 
@@ -134,6 +157,8 @@ const (
 	RecordDrain      RecordType = "drain"
 	RecordFailover   RecordType = "failover"
 	RecordReload     RecordType = "reload"
+	RecordNotify     RecordType = "notify"      // a hook was run, or left out
+	RecordBeforeHold RecordType = "before_hold" // a takeover waited for its hook
 	RecordStart      RecordType = "start"
 	RecordStop       RecordType = "stop"
 	RecordRecording  RecordType = "recording" // of the engine's input, by run --record

@@ -72,6 +72,7 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 		e.addressesFailed(now, v, ev.Err)
 		return
 	}
+	had := v.there
 	v.applied, v.there, v.appliedAt, v.failures, v.lastErr = true, v.want, now, 0, ""
 	switch {
 	case v.want:
@@ -79,13 +80,16 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 			Text: fmt.Sprintf("%s: %s on %s after %s", v.name, prefixes(v.cfg.Addresses), v.cfg.Interface, round(ev.Took))})
 		v.planBursts(now, "takeover")
 		e.announceDue(now, v)
+		e.tell(v)
 		if v.quiet {
 			v.quiet = false
 			e.advertise(v, v.router.Settings().Priority)
 		}
 	case v.leaving:
-		e.report(now, Record{Type: RecordAddress, Name: v.name, To: "absent", Cause: v.record,
-			Text: fmt.Sprintf("%s: %s gone from %s after %s", v.name, prefixes(v.cfg.Addresses), v.cfg.Interface, round(ev.Took))})
+		if had {
+			e.report(now, Record{Type: RecordAddress, Name: v.name, To: "absent", Cause: v.record,
+				Text: fmt.Sprintf("%s: %s gone from %s after %s", v.name, prefixes(v.cfg.Addresses), v.cfg.Interface, round(ev.Took))})
+		}
 		e.left(now, v)
 	case v.loser:
 		e.concede(v)

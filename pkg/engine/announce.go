@@ -101,6 +101,10 @@ func (e *Engine) concede(v *vip) {
 // so ours is repeated after it, more than once. One that we just preempted says
 // its last word, which is worth no record.
 func (e *Engine) contest(now time.Time, v *vip) {
+	if v.closed && v.quiet {
+		v.contestAt = now // it serves on until we are ready, as it should
+		return
+	}
 	if v.reason == string(vrrp.ReasonPreempted) && now.Sub(v.since) < v.cfg.Interval {
 		v.contestAt = now
 	}
@@ -146,7 +150,7 @@ func (e *Engine) answerContest(now time.Time, v *vip, reason, what string) {
 			Text: fmt.Sprintf("%s: %s; announced again", v.name, what)})
 	}
 	v.contestAt = now
-	if !v.applied || now.Sub(v.contested) < contestApart {
+	if !v.want || !v.applied || now.Sub(v.contested) < contestApart {
 		return // the takeover's own bursts are still to come, or just went
 	}
 	v.contested = now

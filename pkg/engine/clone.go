@@ -11,6 +11,7 @@ import (
 func (e *Engine) Clone() *Engine {
 	c := *e
 	c.links, c.managed = maps.Clone(e.links), maps.Clone(e.managed)
+	c.groupTold = maps.Clone(e.groupTold)
 	c.out = nil
 	moved := make(map[*timer]*timer, len(e.timers))
 	c.cloneVIPs(e, moved)
@@ -117,6 +118,9 @@ func (e *Engine) Pending() []Action {
 	for _, v := range e.vips {
 		if !v.applied && v.retryAt.IsZero() {
 			list = append(list, v.setAddressesAction())
+		}
+		if !v.hookDue.IsZero() {
+			list = append(list, RunHook{Change: v.change(Active, v.told), Seq: v.hookSeq, Within: v.cfg.BeforeHold})
 		}
 	}
 	for _, c := range e.checks {

@@ -110,7 +110,8 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 		return engine.VIP{
 			Interface: link, VRID: vrid, Version: 3, Priority: priority, Interval: 100 * time.Millisecond, Preempt: true,
 			Addresses: []netip.Prefix{netip.MustParsePrefix(addr)}, Track: map[string]check.Weight{"svc": {Delta: -60}, "app": {Fault: true}},
-			GARP: engine.GARP{Repeat: 2, Bursts: []time.Duration{0, 200 * time.Millisecond, time.Second}, Refresh: 3 * time.Second},
+			GARP:   engine.GARP{Repeat: 2, Bursts: []time.Duration{0, 200 * time.Millisecond, time.Second}, Refresh: 3 * time.Second},
+			Notify: true, BeforeHold: 300 * time.Millisecond,
 		}
 	}
 	for i, name := range []string{"lb1", "lb2"} {
@@ -120,7 +121,8 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 			VIPs: map[string]engine.VIP{
 				"web": vip("eth0", 51, p, "192.0.2.10/24"), "inside": vip("eth1", 52, p, "10.0.0.1/24"), "mail": vip("eth0", 53, 250-p, "192.0.2.25/24"),
 			},
-			Groups: map[string][]string{"edge": {"web", "inside"}},
+			Groups:      map[string][]string{"edge": {"web", "inside"}},
+			GroupNotify: map[string]bool{"edge": true},
 			Checks: map[string]check.Config{
 				"svc": {Spec: check.TCP{Address: "127.0.0.1:80"}, Interval: 300 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 2, Fall: 2, InitOK: true},
 				"app": {Spec: check.File{Path: "/ok"}, Interval: 500 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 1, Fall: 1, InitOK: true},
@@ -130,7 +132,9 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 	lb1 = w.Host("lb1")
 	for range 3 + w.Random().IntN(12) {
 		h := w.Hosts()[w.Random().IntN(2)]
-		switch w.Random().IntN(7) {
+		switch w.Random().IntN(8) {
+		case 6:
+			h.SetHook([]sim.Hook{sim.HookSlow, sim.HookHangs, sim.HookFast}[w.Random().IntN(3)])
 		case 0:
 			h.SetLink("eth0", w.Random().IntN(3) > 0)
 		case 1:

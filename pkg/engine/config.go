@@ -16,6 +16,7 @@ type Config struct {
 	VIPs         map[string]VIP          // by name
 	Groups       map[string][]string     // sync groups: name to names of VIPs, which move together or not at all
 	Checks       map[string]check.Config // by name
+	GroupNotify  map[string]bool         // sync groups whose changes are told to hooks
 }
 
 // VIP is one virtual router and the addresses that move with it.
@@ -36,6 +37,8 @@ type VIP struct {
 	TrackLinks    map[string]check.Weight
 	Routes        []Route
 	GARP          GARP
+	Notify        bool          // its changes are told to hooks
+	BeforeHold    time.Duration // how long a hook may delay a takeover; 0 = there is none
 }
 
 // Family4 reports whether the election runs over IPv4: the family of the first

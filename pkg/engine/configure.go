@@ -122,6 +122,7 @@ func (e *Engine) departures(now time.Time) bool {
 func (e *Engine) index() {
 	clear(e.byWire)
 	clear(e.managed)
+	maps.DeleteFunc(e.groupTold, func(name string, _ State) bool { return e.cfg.Groups[name] == nil })
 	for _, v := range e.vips {
 		v.group = nil
 		e.byWire[wire{v.cfg.Interface, v.cfg.VRID, v.cfg.Family4()}] = v
@@ -212,6 +213,8 @@ func (e *Engine) why(now time.Time, v *vip) string {
 		return text
 	case v.state == Backup:
 		return fmt.Sprintf("listens for an Active for %s", round(v.router.ActiveDownDue().Sub(now)))
+	case v.state == Active && v.closed:
+		return v.hookText(now)
 	case v.state == Active && !v.applied && v.lastErr != "":
 		return v.lastErr
 	case v.state == Active && !v.applied:

@@ -25,6 +25,11 @@ func (e *Engine) evaluate(now time.Time, cause uint64) {
 			e.judge(now, v, cause)
 		}
 	}
+	for _, v := range e.vips {
+		if v.closed {
+			e.open(now, v)
+		}
+	}
 }
 
 // blockers returns those of v, then those of the other members: a sync group is

@@ -32,6 +32,10 @@ type Engine struct {
 	out      []Action
 	records  uint64 // Seq of the newest record
 	applySeq uint64 // Seq of the newest SetAddresses
+
+	hookSeq   uint64           // of the newest RunHook
+	notifying int              // Notify without an answer
+	groupTold map[string]State // what the hooks of a sync group were told last
 }
 
 // wire is how an advert finds its virtual router.
@@ -50,6 +54,8 @@ func New(now time.Time) *Engine {
 		byWire:  map[wire]*vip{},
 		links:   map[string]*link{},
 		managed: map[netip.Addr]bool{},
+
+		groupTold: map[string]State{},
 	}
 }
 
@@ -76,6 +82,10 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.checkDone(now, ev)
 	case CheckSeen:
 		e.checkSeen(now, ev)
+	case NotifyDone:
+		e.notifyDone(now, ev)
+	case HookDone:
+		e.hookDone(now, ev)
 	case SendFailed:
 		e.sendFailed(now, ev)
 	case Drain:
@@ -97,19 +107,31 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 // running. It may be in the past.
 func (e *Engine) Next() time.Time {
 	next := e.timers.next()
-	if !e.stopping.IsZero() {
+	switch {
+	case e.stopping.IsZero():
+	case e.releasing():
 		next = earliest(next, e.stopping.Add(stopWithin))
+	case e.notifying > 0:
+		next = earliest(next, e.stopping.Add(hookStopWithin))
 	}
 	return next
 }
 
-// Done reports whether everything held has been released after a [Stop].
+// Done reports whether everything held has been released after a [Stop], and
+// the hooks that were told of it are done.
 func (e *Engine) Done(now time.Time) bool {
-	if e.stopping.IsZero() {
+	switch {
+	case e.stopping.IsZero():
 		return false
+	case e.releasing():
+		return !now.Before(e.stopping.Add(stopWithin))
 	}
-	busy := slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied })
-	return !busy || !now.Before(e.stopping.Add(stopWithin))
+	return e.notifying == 0 || !now.Before(e.stopping.Add(hookStopWithin))
+}
+
+// releasing reports whether something is still on its way out.
+func (e *Engine) releasing() bool {
+	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied })
 }
 
 // stop begins the polite end: no VIP is eligible any more.
@@ -146,6 +168,7 @@ func (e *Engine) advertReceived(now time.Time, ev AdvertReceived) {
 	v.received++
 	if ev.Advert.Priority == vrrp.PriorityRelease {
 		v.releasesReceived++
+		v.quiet = v.quiet && !v.closed // nobody holds it any more
 		e.releaseHeard(now, v)
 	}
 	before := v.router.Heard()

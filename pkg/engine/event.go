@@ -72,6 +72,28 @@ type (
 		Weight *int
 	}
 
+	// NotifyDone answers a [Notify]: each of them once. Result is "" when there is
+	// nothing to say: no program was run, since a newer Notify took its place or
+	// nobody but a FIFO was told.
+	NotifyDone struct {
+		Group  bool
+		Name   string
+		State  State
+		Result HookResult
+		Detail string // one line for a human: "exit 1: no route to host"
+		Took   time.Duration
+		Cause  uint64 // Seq of the record in the Change
+	}
+
+	// HookDone answers a [RunHook].
+	HookDone struct {
+		VIP    string
+		Seq    uint64 // of the RunHook
+		Result HookResult
+		Detail string
+		Took   time.Duration
+	}
+
 	// SendFailed says that adverts of a VIP did not leave the host.
 	SendFailed struct {
 		VIP string
@@ -130,6 +152,8 @@ func (AddressClaimed) event()   {}
 func (AddressesApplied) event() {}
 func (CheckDone) event()        {}
 func (CheckSeen) event()        {}
+func (NotifyDone) event()       {}
+func (HookDone) event()         {}
 func (SendFailed) event()       {}
 func (Drain) event()            {}
 func (RestoreDrains) event()    {}

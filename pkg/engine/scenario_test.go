@@ -171,6 +171,8 @@ func (s *scenario) run(f []string) {
 		host().RemoveAddresses(f[2])
 	case "refuse": // refuse lb1 operation not permitted
 		host().Refuse(strings.Join(f[2:], " "))
+	case "hook": // hook lb1 hangs: how before_hold ends, see sim.Hook
+		host().SetHook(sim.Hook(strings.TrimPrefix(f[2], "fast")))
 	case "reload": // reload lb1 web priority=50 …, or reload lb1 web removed
 		s.reload(host(), f[2], f[3:])
 	case "status": // status lb1 web
@@ -187,7 +189,8 @@ func (s *scenario) run(f []string) {
 // nodes adds hosts (name=priority) with one VIP "web" on eth0, or those of
 // vips=web@eth0,inside@eth1, and these keys: interval, preempt, preempt_delay,
 // vmac, startup_delay, group, track=check:weight,… (or check:own for the check's
-// own), track_link=eth1:weight, and check.NAME=… as in changeCheck.
+// own), track_link=eth1:weight, notify, before_hold=web:500ms, and
+// check.NAME=… as in changeCheck.
 func (s *scenario) nodes(args []string) {
 	s.t.Helper()
 	var hosts [][2]string
@@ -217,9 +220,15 @@ func (s *scenario) nodes(args []string) {
 		for i, name := range strings.Split(keys["vips"], ",") {
 			name, link, _ := strings.Cut(name, "@")
 			links[link] = true
-			cfg.VIPs[name] = s.vip(i, link, h[1], keys, cfg.Checks, links)
+			v := s.vip(i, link, h[1], keys, cfg.Checks, links)
+			v.Notify = keys["notify"] == "on"
+			if hooked, within, _ := strings.Cut(keys["before_hold"], ":"); hooked == name {
+				v.BeforeHold = s.duration(within)
+			}
+			cfg.VIPs[name] = v
 			if keys["group"] != "" {
 				cfg.Groups[keys["group"]] = append(cfg.Groups[keys["group"]], name)
+				cfg.GroupNotify = map[string]bool{keys["group"]: keys["notify"] == "on"}
 			}
 		}
 		s.w.AddHost(h[0], cfg, slices.Sorted(maps.Keys(links))...)

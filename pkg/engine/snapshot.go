@@ -37,7 +37,10 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		Interval:   v.cfg.Interval,
 		ActiveDown: v.router.ActiveDownInterval(), ActiveDownDue: v.router.ActiveDownDue(), PreemptHolding: v.router.Preempting(now),
 		AdvertsSent: v.sent, AdvertsReceived: v.received, ReleasesSent: v.releasesSent, ReleasesReceived: v.releasesReceived,
-		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions),
+		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions), HeldAnyway: v.heldAnyway,
+	}
+	if m := v.waitsFor(); m != nil {
+		s.BeforeHold = &HookStatus{VIP: m.name, Since: m.hookSince, Until: m.hookDue}
 	}
 	if v.cfg.Family4() {
 		s.Family = "ipv4"

@@ -48,12 +48,15 @@ type VIPStatus struct {
 	ActiveDownDue  time.Time     `json:"active_down_due,omitzero"`  // in Backup: when we take over unless an advert comes
 	PreemptHolding string        `json:"preempt_holding,omitempty"` // why we leave a lower-priority Active alone
 
+	BeforeHold *HookStatus `json:"before_hold,omitempty"` // what the takeover waits for
+
 	AdvertsSent      uint64            `json:"adverts_sent"`
 	AdvertsReceived  uint64            `json:"adverts_received"`
 	ReleasesSent     uint64            `json:"releases_sent"`
 	ReleasesReceived uint64            `json:"releases_received"`
 	LostRestored     uint64            `json:"addresses_restored"`
 	Contests         uint64            `json:"contests_won"`
+	HeldAnyway       uint64            `json:"before_hold_failures"`  // takeovers that went on although before_hold did not end well
 	Transitions      map[string]uint64 `json:"transitions,omitempty"` // "BACKUP ACTIVE no-response": count
 }
 
@@ -77,7 +80,7 @@ const (
 	Eligible Stage = "eligible" // waits: a check fails, the link is down, or it is drained
 	Elected  Stage = "elected"  // waits: another host is Active
 	Cleared  Stage = "cleared"  // waits: the guard has not cleared the takeover
-	Held     Stage = "held"     // waits for nothing, or for the kernel to have the address
+	Held     Stage = "held"     // waits for nothing, for before_hold, or for the kernel to have the address
 )
 
 // Blocker is one reason why a VIP is not eligible.
@@ -113,6 +116,13 @@ func (b Blocker) Quiet() bool {
 	case BlockedInterface, BlockedCheck, BlockedKernel, BlockedSync:
 	}
 	return false
+}
+
+// HookStatus is a before_hold that runs.
+type HookStatus struct {
+	VIP   string    `json:"vip"` // whose it is: that of another member holds up a whole sync group
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"` // it is waited for no longer than that
 }
 
 // Tracked is a check or interface that a VIP tracks.

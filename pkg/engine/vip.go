@@ -39,6 +39,7 @@ type vip struct {
 
 	kernel
 	announcing
+	hooks
 
 	leaving bool // was Active: the addresses are on their way out, then a release is sent
 	copies  int  // of the release, still to be sent
@@ -71,7 +72,7 @@ func (v *vip) owner() bool { return v.cfg.Priority == vrrp.PriorityOwner }
 
 // next returns the earliest deadline of the VIP.
 func (v *vip) next() time.Time {
-	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.burstDue(), v.refreshAt, v.claimAt, v.copyAt, v.blockedUntil)
+	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.burstDue(), v.refreshAt, v.claimAt, v.copyAt, v.blockedUntil, v.hookDue)
 	if v.drained != nil {
 		next = earliest(next, v.drained.Until)
 	}
@@ -88,8 +89,7 @@ func (e *Engine) wake(now time.Time, v *vip) {
 	if e.byName[v.name] != v {
 		return // it departed while other timers fired
 	}
-	// An advert that is due is not held back, except for a device that is not there.
-	v.quiet = v.quiet && v.cfg.VMAC && v.failures == 0
+	v.quiet = v.staysQuiet(now)
 	e.follow(now, v, v.router.Wake(now), 0)
 	if !v.copyAt.IsZero() && !now.Before(v.copyAt) {
 		e.sendRelease(now, v)
@@ -108,6 +108,9 @@ func (e *Engine) wake(now time.Time, v *vip) {
 	}
 	if !v.claimAt.IsZero() && !now.Before(v.claimAt) {
 		e.answerClaim(now, v)
+	}
+	if !v.hookDue.IsZero() && !now.Before(v.hookDue) {
+		e.hookLate(now, v)
 	}
 	e.announceDue(now, v)
 	expired := v.drained != nil && !v.drained.Until.IsZero() && !now.Before(v.drained.Until)
@@ -145,10 +148,7 @@ func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
 // promote takes over when Active_Down_Timer ran out. A member of a sync group
 // waits until no other member hears a live Active: then all of them move.
 func (e *Engine) promote(now time.Time, v *vip) {
-	members := []*vip{v}
-	if v.group != nil {
-		members = v.group.members
-	}
+	members := v.peers()
 	ready := func(m *vip) bool { return m.router.Due() || m.router.State() == vrrp.Active }
 	if !allOf(members, ready) {
 		return
@@ -157,24 +157,26 @@ func (e *Engine) promote(now time.Time, v *vip) {
 		e.follow(now, m, m.router.TakeOver(now), v.record)
 		e.schedule(m)
 	}
+	e.open(now, v)
 }
 
 func allOf(vips []*vip, ok func(*vip) bool) bool {
 	return !slices.ContainsFunc(vips, func(v *vip) bool { return !ok(v) })
 }
 
-// becomeActive wants the addresses; what they need is done when the kernel has
-// them.
+// becomeActive begins a takeover: the addresses are opened when no before_hold is
+// to be waited for, and announced when the kernel has them.
 //
 // Who preempts a live Active keeps quiet until then: the other one holds the
 // addresses until it hears us, so no packet falls between the two. So does who
-// advertises from a virtual MAC: its device comes with the addresses.
+// advertises from a virtual MAC: its device comes with the addresses, unless a
+// before_hold delays them; then the adverts leave from the interface itself.
 func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause uint64) {
 	v.copies, v.copyAt = 0, time.Time{}
 	v.loser = false
-	v.quiet = reason == vrrp.ReasonPreempted || v.cfg.VMAC && !v.owner()
+	v.quiet = reason == vrrp.ReasonPreempted || v.cfg.VMAC && !v.owner() && !v.hooked()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
-	e.setAddresses(now, v, true)
+	e.startHook(now, v)
 	e.endMove(now, v, true)
 }
 
@@ -208,6 +210,7 @@ func (e *Engine) becomeBackup(now time.Time, v *vip, reason vrrp.Reason, cause u
 		return
 	}
 	v.loser = true
+	e.abandonHook(v)
 	e.setAddresses(now, v, false)
 	if v.group == nil {
 		return
@@ -227,6 +230,7 @@ func (e *Engine) withdraw(now time.Time, v *vip, to State, reason, text string, 
 	e.transition(now, v, to, reason, text, cause)
 	if wasActive {
 		v.leaving = true
+		e.abandonHook(v)
 		e.setAddresses(now, v, false)
 	}
 	e.schedule(v)
@@ -258,7 +262,7 @@ func (e *Engine) advertise(v *vip, priority uint8) {
 	set := v.router.Settings()
 	v.sent++
 	e.do(SendAdvert{
-		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC && v.router.State() == vrrp.Active,
+		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC && v.router.State() == vrrp.Active && !v.closed,
 		Source: set.Address, Peers: v.cfg.UnicastPeers,
 		Advert: vrrp.Advert{
 			Version: v.cfg.Version, VRID: v.cfg.VRID, Priority: priority, Interval: v.cfg.Interval, Addresses: v.list,
@@ -272,6 +276,7 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 	from := v.state
 	v.reason, v.text = reason, text
 	if from == to {
+		e.tell(v)
 		return v.record
 	}
 	v.state, v.since = to, now
@@ -284,6 +289,8 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 		Type: RecordTransition, Name: v.name, From: string(from), To: string(to), Reason: reason, Cause: cause, Severity: severity,
 		Text: fmt.Sprintf("%s: %s -> %s (%s)", v.name, from, to, text),
 	})
+	v.entered = e.out[len(e.out)-1].(Report).Record // with its number and times
+	e.tell(v)
 	return v.record
 }
 

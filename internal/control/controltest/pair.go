@@ -24,6 +24,11 @@ func Pair() control.StatusDocument {
 				Dropped: []control.DropCount{{Interface: "eth0", Family: "ipv4", Reason: "ttl", Count: 3}},
 				GARP:    []control.SentCount{{Interface: "eth0", Cause: "takeover", Count: 20}},
 				NA:      []control.SentCount{{Interface: "eth0", Cause: "refresh", Count: 7}},
+				Hooks: []control.HookCount{
+					{Kind: "notify", Ends: map[string]uint64{"ok": 4, "timeout": 1}, Runs: 5, Took: 31200 * time.Millisecond},
+					{Kind: "fifo", Ends: map[string]uint64{"dropped": 5}},
+				},
+				Waiting: 2,
 			},
 		},
 		Status: engine.Status{

@@ -34,7 +34,7 @@ type Step struct {
 var events = []engine.Event{
 	engine.Wake{}, engine.Stop{}, engine.Configure{}, engine.AdvertReceived{}, engine.LinkChanged{}, engine.AddressClaimed{},
 	engine.AddressesApplied{}, engine.CheckDone{}, engine.CheckSeen{}, engine.SendFailed{}, engine.Drain{}, engine.RestoreDrains{}, engine.Undrain{},
-	engine.Failover{}, engine.Noted{},
+	engine.Failover{}, engine.NotifyDone{}, engine.HookDone{}, engine.Noted{},
 }
 
 // types finds a type of event by its name.

@@ -31,11 +31,24 @@ type Host struct {
 	weights map[string]int      // what watched checks report
 	masked  map[string]string   // what the daemon says masks a check
 	moved   bool                // something changed that the invariants of checks are about
+	hook    Hook                // how before_hold ends
+	waiting map[string]uint64   // Seq of the before_hold that runs, by VIP
 	refuses string              // what the kernel answers to address changes, "" = it obeys
 	wakeAt  time.Time
 	newest  map[string]uint64 // Seq of the last SetAddresses, by VIP
 	said    map[string]uint8  // priority last traced, by VIP
 }
+
+// Hook is how the before_hold programs of a host end.
+type Hook string
+
+// The ways in which they end. A slow one may take longer than it is given.
+const (
+	HookFast  Hook = "" // and well
+	HookSlow  Hook = "slow"
+	HookFails Hook = "fails"
+	HookHangs Hook = "hangs" // whoever runs it never answers
+)
 
 type nic struct {
 	index int
@@ -95,6 +108,7 @@ func (h *Host) Boot() {
 	}
 	h.life++
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
+	h.waiting = map[string]uint64{}
 	h.eng = engine.New(h.w.now)
 	h.step(engine.Configure{Config: h.cfg})
 	for _, name := range slices.Sorted(maps.Keys(h.links)) {
@@ -116,6 +130,9 @@ func (h *Host) SetLink(name string, up bool) {
 	h.links[name].up = up
 	h.sight(name)
 }
+
+// SetHook makes before_hold programs end in another way from the next one on.
+func (h *Host) SetHook(how Hook) { h.hook = how }
 
 // Refuse makes the kernel answer every change of addresses with an error; ""
 // makes it obey again.
@@ -247,6 +264,20 @@ func (h *Host) act(a engine.Action) {
 		})
 	case engine.WatchCheck:
 		h.watch(a)
+	case engine.Notify:
+		h.w.trace(h.name, "tells that %s is %s", a.Name, a.State)
+		h.w.after(hookDelay, func() {
+			if h.life == life {
+				h.step(engine.NotifyDone{Group: a.Group, Name: a.Name, State: a.State})
+			}
+		})
+	case engine.RunHook:
+		h.runHook(a)
+	case engine.StopHook:
+		if h.waiting[a.VIP] == a.Seq {
+			delete(h.waiting, a.VIP)
+			h.w.trace(h.name, "stops before_hold of %s", a.VIP)
+		}
 	case engine.Report:
 		h.moved = true
 		if a.Record.Type == engine.RecordMask {
@@ -256,6 +287,33 @@ func (h *Host) act(a engine.Action) {
 	case engine.Answer:
 		h.w.trace(h.name, "answers: %s", a.Text)
 	}
+}
+
+// runHook runs a before_hold.
+func (h *Host) runHook(a engine.RunHook) {
+	h.w.trace(h.name, "runs before_hold of %s", a.Name)
+	if _, runs := h.waiting[a.Name]; runs {
+		h.w.breaks("%s runs two before_hold of %s at once", h.name, a.Name)
+	}
+	h.waiting[a.Name] = a.Seq
+	result, takes := engine.HookOK, hookDelay
+	switch h.hook {
+	case HookHangs:
+		return
+	case HookFails:
+		result = engine.HookFailed
+	case HookSlow:
+		takes = slowHook
+	case HookFast:
+	}
+	life := h.life
+	h.w.after(takes, func() {
+		if h.life != life || h.waiting[a.Name] != a.Seq {
+			return
+		}
+		delete(h.waiting, a.Name)
+		h.step(engine.HookDone{VIP: a.Name, Seq: a.Seq, Result: result, Detail: "simulated"})
+	})
 }
 
 // traceAdvert writes the first advert of a series: those that repeat it say
@@ -279,6 +337,9 @@ func (h *Host) traceAdvert(a engine.SendAdvert) {
 func (h *Host) apply(life uint64, a engine.SetAddresses) {
 	if h.life != life || !h.powered || h.newest[a.VIP] != a.Seq {
 		return // the newest wish replaces older ones
+	}
+	if _, runs := h.waiting[a.VIP]; runs && a.Present {
+		h.w.breaks("%s opens %s while its before_hold runs", h.name, a.VIP)
 	}
 	had := h.kernel[a.VIP]
 	switch {

@@ -92,13 +92,30 @@ func otherChecks(r *rand.Rand, cfg engine.Config) map[string]check.Config {
 	return list
 }
 
+// hookWithin is how long a before_hold may take in worlds that have some.
+const hookWithin = 400 * time.Millisecond
+
+// withHooks gives all VIPs of a configuration but mail a before_hold, and tells
+// hooks of all.
+func withHooks(cfg engine.Config) engine.Config {
+	for name, v := range cfg.VIPs {
+		v.Notify = true
+		if name != "mail" && name != "edge1" {
+			v.BeforeHold = hookWithin
+		}
+		cfg.VIPs[name] = v
+	}
+	cfg.GroupNotify = map[string]bool{"edge": true}
+	return cfg
+}
+
 // fault does one random thing to a world.
 func fault(w *sim.World) {
 	r := w.Random()
 	hosts := w.Hosts()
 	h := hosts[r.IntN(len(hosts))]
 	other := hosts[r.IntN(len(hosts))]
-	switch r.IntN(20) {
+	switch r.IntN(22) {
 	case 0:
 		h.Crash()
 	case 1:
@@ -131,6 +148,8 @@ func fault(w *sim.World) {
 		h.RemoveAddresses("web")
 	case 12, 13, 14:
 		reload(w)
+	case 20, 21:
+		h.SetHook([]sim.Hook{sim.HookFast, sim.HookSlow, sim.HookFails, sim.HookHangs}[r.IntN(4)])
 	}
 }
 
@@ -178,6 +197,7 @@ func heal(w *sim.World, began []engine.Config) {
 		for _, name := range checkNames {
 			h.SetCheck(name, true)
 		}
+		h.SetHook(sim.HookFast)
 		if !h.Running() {
 			h.Boot()
 		}
@@ -199,12 +219,17 @@ func swarm(t *testing.T, seed uint64) *sim.World {
 	r := w.Random()
 	interval := []time.Duration{10, 30, 100, 1000}[r.IntN(4)] * time.Millisecond
 	preempt, sync, n := r.IntN(3) > 0, r.IntN(2) == 0, 2+r.IntN(2)
+	hooked := r.IntN(2) == 0
 	for i := range n {
 		priority := uint8(100 + 50*i)
 		if r.IntN(4) == 0 {
 			priority = 100 // equal priorities: the address decides
 		}
-		w.AddHost(fmt.Sprintf("lb%d", i+1), config(fmt.Sprintf("lb%d", i+1), priority, interval, preempt, sync), "eth0", "eth1")
+		cfg := config(fmt.Sprintf("lb%d", i+1), priority, interval, preempt, sync)
+		if hooked {
+			cfg = withHooks(cfg)
+		}
+		w.AddHost(fmt.Sprintf("lb%d", i+1), cfg, "eth0", "eth1")
 	}
 	var began []engine.Config
 	for _, h := range w.Hosts() {
@@ -217,7 +242,7 @@ func swarm(t *testing.T, seed uint64) *sim.World {
 	heal(w, began)
 	// The longest way: a check rises (2 runs of 1 s) and waits for the end of its
 	// hold-down (1 s), a full listen, a release that was lost and a whole down
-	// interval after it, the last burst.
+	// interval after it, a hook that hung when the faults ended, the last burst.
 	bound := 5*time.Second + 12*interval + 2*time.Second
 	w.Run(bound)
 	vips := []string{"web", "mail"}

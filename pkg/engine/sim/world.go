@@ -20,6 +20,8 @@ var (
 	wireDelay   = span{20 * time.Microsecond, 300 * time.Microsecond}
 	kernelDelay = span{50 * time.Microsecond, 2 * time.Millisecond}
 	probeDelay  = span{time.Millisecond, 5 * time.Millisecond}
+	hookDelay   = span{time.Millisecond, 20 * time.Millisecond}
+	slowHook    = span{200 * time.Millisecond, 600 * time.Millisecond}
 	sightDelay  = span{100 * time.Microsecond, 5 * time.Millisecond} // a change until the link monitor tells
 )
 

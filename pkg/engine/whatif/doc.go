@@ -1,7 +1,7 @@
 // Package whatif answers what would happen. It puts a question to a copy of a
 // running engine and lets it live on for some seconds, which takes no time, in a
-// world that is as simple as this: the kernel does what it is told, interfaces
-// and checks stay as they are, and the hosts that are heard go on advertising,
+// world that is as simple as this: the kernel does what it is told, hooks end
+// at once and well, interfaces and checks stay as they are, and the hosts that are heard go on advertising,
 // until they hear somebody better.
 //
 //	q, err := whatif.Parse([]string{"link", "eth0", "down"})

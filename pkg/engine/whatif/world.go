@@ -14,6 +14,7 @@ import (
 const (
 	kernelTakes = time.Millisecond
 	probeTakes  = time.Millisecond
+	hookTakes   = time.Millisecond
 )
 
 // world is one engine and what surrounds it.
@@ -113,6 +114,11 @@ func (w *world) act(a engine.Action) {
 		done := engine.CheckDone{Check: a.Check, OK: !w.failing[a.Check], Detail: "in the question", Took: probeTakes}
 		w.after(probeTakes, done)
 	case engine.WatchCheck: // as it is, unless that is the question
+	case engine.Notify:
+		w.after(hookTakes, engine.NotifyDone{Group: a.Group, Name: a.Name, State: a.State})
+	case engine.RunHook:
+		w.after(hookTakes, engine.HookDone{VIP: a.Name, Seq: a.Seq, Result: engine.HookOK, Detail: "in the question", Took: hookTakes})
+	case engine.StopHook: // its answer counts for nothing
 	case engine.Report:
 		w.records = append(w.records, a.Record)
 	case engine.Answer:
