@@ -15,7 +15,8 @@ import (
 // reported and becomes a zero one, which the rules leave alone.
 type builder struct {
 	*reporter
-	root *node
+	reader Reader
+	root   *node
 }
 
 // section is one table of the file, and the one with its defaults.
@@ -108,20 +109,31 @@ func (b *builder) build() *Config {
 			VIPs:         map[string]engine.VIP{},
 			Groups:       map[string][]string{},
 			Checks:       map[string]check.Config{},
+			GroupNotify:  map[string]bool{},
 		},
 		Control:    Control{Socket: get[string](control, "socket"), AdminGroup: get[string](control, "admin_group")},
 		Metrics:    Metrics{Listen: get[string](metrics, "listen")},
+		VIPHooks:   map[string]Hooks{},
+		GroupHooks: map[string]Hooks{},
 		ScriptUser: get[string](node, "script_user"),
 	}
 	for _, s := range b.sections("check") {
 		c.Engine.Checks[s.node.name] = b.check(s)
 	}
 	for _, s := range b.vips() {
-		c.Engine.VIPs[s.node.name] = b.vip(s, c.Engine.Checks)
+		hooks := b.hooks(s)
+		v := b.vip(s, c.Engine.Checks)
+		v.Notify = hooks.told()
+		if len(hooks.BeforeHold) > 0 {
+			v.BeforeHold = get[time.Duration](s, "before_hold_timeout")
+		}
+		c.Engine.VIPs[s.node.name], c.VIPHooks[s.node.name] = v, hooks
 	}
 	for _, s := range b.sections("sync") {
 		if b.must(s, "vips", `["web", "inside"]`) {
 			c.Engine.Groups[s.node.name] = getList[string](s, "vips")
+			c.GroupHooks[s.node.name] = b.hooks(s)
+			c.Engine.GroupNotify[s.node.name] = c.GroupHooks[s.node.name].told()
 		}
 	}
 	return c

@@ -7,8 +7,10 @@ type Config struct {
 	Engine     engine.Config // Node is "" when the file names none: the short hostname is meant
 	Control    Control
 	Metrics    Metrics
-	ScriptUser string   // runs the checks of type exec that name no user of their own; "" = not said
-	Files      []string // that were read, the first one first
+	VIPHooks   map[string]Hooks // by VIP
+	GroupHooks map[string]Hooks // by sync group
+	ScriptUser string           // runs hooks, and the checks of type exec that name no user of their own; "" = not said
+	Files      []string         // that were read, the first one first
 }
 
 // Control is how commands reach the daemon.
@@ -32,7 +34,7 @@ func Load(r Reader, name string) (*Config, *Problems) {
 		whole := l.kept[Error] == 0
 		l.checkTable(root, "")
 		if whole { // otherwise what seems to be missing may be in what was not read
-			b := &builder{reporter: &l.reporter, root: root}
+			b := &builder{reporter: &l.reporter, reader: r, root: root}
 			config := b.build()
 			b.rules(config)
 			problems := l.result(name, l.files)

@@ -50,6 +50,21 @@ func (m memory) Glob(pattern string) ([]string, error) {
 	return names, nil
 }
 
+// Programs of the tests: those in /missing are not there, those in /open are for
+// everybody to write.
+func program(name string) (writable string, err error) {
+	switch path.Dir(name) {
+	case "/missing":
+		return "", &fs.PathError{Op: "stat", Path: name, Err: errors.New("no such file or directory")}
+	case "/open":
+		return "/open", nil
+	}
+	return "", nil
+}
+
+func (memory) Program(name string) (string, error) { return program(name) }
+func (tree) Program(name string) (string, error)   { return program(name) }
+
 // tree is a Reader of the files of a directory.
 type tree string
 
@@ -166,9 +181,12 @@ func TestDefaults(t *testing.T) {
 				Fall:     2,
 				Weight:   check.Weight{Fault: true},
 			}},
+			GroupNotify: map[string]bool{},
 		},
-		Control: Control{Socket: "/run/vipd/vipd.sock", AdminGroup: "vipd-admin"},
-		Files:   []string{"vipd.toml"},
+		VIPHooks:   map[string]Hooks{"web": {NotifyTimeout: 30 * time.Second}},
+		GroupHooks: map[string]Hooks{},
+		Control:    Control{Socket: "/run/vipd/vipd.sock", AdminGroup: "vipd-admin"},
+		Files:      []string{"vipd.toml"},
 	}
 	for name, text := range map[string]string{
 		"as is":          firstPair,

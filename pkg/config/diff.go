@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/engine"
@@ -79,9 +80,11 @@ func describe(c *Config) map[string]settings {
 	}
 	for name, v := range e.VIPs {
 		m["vip."+name] = describeVIP(v)
+		maps.Copy(m["vip."+name], describeHooks(c.VIPHooks[name], v.BeforeHold))
 	}
 	for name, members := range e.Groups {
 		m["sync."+name] = settings{"vips": members}
+		maps.Copy(m["sync."+name], describeHooks(c.GroupHooks[name], 0))
 	}
 	for name, k := range e.Checks {
 		m["check."+name] = describeCheck(k)
@@ -131,6 +134,20 @@ func describeVIP(v engine.VIP) settings {
 			text += " table " + strconv.Itoa(r.Table)
 		}
 		s["routes"] = append(s["routes"], text)
+	}
+	return s
+}
+
+func describeHooks(h Hooks, beforeHold time.Duration) settings {
+	s := settings{
+		"notify":          optional(strings.Join(h.Notify, " ")),
+		"notify_timeout":  {words(h.NotifyTimeout)},
+		"notify_coalesce": {strconv.FormatBool(h.Coalesce)},
+		"notify_fifo":     optional(h.NotifyFIFO),
+		"before_hold":     optional(strings.Join(h.BeforeHold, " ")),
+	}
+	if beforeHold > 0 {
+		s["before_hold_timeout"] = values{words(beforeHold)}
 	}
 	return s
 }

@@ -54,7 +54,7 @@ var (
 )
 
 // keyRows is the table of keys, in the order of the manual.
-var keyRows = slices.Concat(generalRows, checkRows)
+var keyRows = slices.Concat(generalRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows)
 
 var generalRows = []key{
 	{path: "include", kind: list{text{what: "a file name or pattern"}}, none: "no other files",
@@ -67,7 +67,7 @@ var generalRows = []key{
 		doc:  "Wait this long after the start before joining elections.",
 		also: []string{"vrrp_startup_delay", "vrrp_delay_after_boot", "delay_after_boot"}},
 	{path: "node.script_user", kind: userText, none: "vipd, or nobody where there is no such user",
-		doc: "User that runs checks of type exec, unless the check names another one."},
+		doc: "User that runs hooks and checks of type exec, unless the check names another one."},
 
 	{path: "control.socket", kind: text{what: "an absolute path of at most 107 bytes", check: checkSocket}, def: `"/run/vipd/vipd.sock"`,
 		doc: "Unix socket for the commands of vipd."},
@@ -138,7 +138,9 @@ var generalRows = []key{
 	{path: "vip.*.checksum", kind: choice{"rfc5798", "rfc9568"}, def: `"rfc5798"`,
 		doc: "Checksum sent in version 3 over IPv4: rfc5798 with a pseudo-header, as most routers expect, or rfc9568 without; both are accepted.",
 		rfc: "Checksum (RFC 9568, 5.2.8)", also: []string{"v3_checksum_as_v2", "checksum_with_ipv4_pseudoheader"}},
+}
 
+var groupRows = []key{
 	{path: "sync.*.vips", kind: list{nameText}, none: required,
 		doc:  "VIPs that are held together or not at all.",
 		also: []string{"group"}},

@@ -20,6 +20,9 @@ type Reader interface {
 	Open(name string) (io.ReadCloser, error)
 	// Glob returns the names that match a pattern as of path.Match, in any order.
 	Glob(pattern string) ([]string, error)
+	// Program looks at a program: what of its path anybody may write to, "" when
+	// there is nothing, and why it cannot be run.
+	Program(path string) (writable string, err error)
 }
 
 // Limits of what is read. They are far beyond any use and keep a wrong file, or

@@ -37,6 +37,7 @@ func (b *builder) rules(c *Config) {
 	b.uniqueAddresses(c.Engine.VIPs)
 	b.groupRules(c.Engine)
 	b.dependRules(c.Engine)
+	b.hookRules()
 	b.unusedChecks(c.Engine)
 }
 
@@ -256,9 +257,12 @@ func (b *builder) checkRules(s section, c check.Config) {
 		b.wrong(n, "the list is empty", "")
 		return
 	}
-	if program := n.list[0]; !path.IsAbs(program.parsed.(string)) {
+	program := n.list[0]
+	if !path.IsAbs(program.parsed.(string)) {
 		b.wrong(program, program.raw()+" is not an absolute path", "there is no shell and no PATH")
+		return
 	}
+	b.programRule(program, program.parsed.(string))
 }
 
 // unusedChecks warns of checks that nothing listens to.
