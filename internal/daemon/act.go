@@ -27,6 +27,12 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 	case engine.RunCheck:
 		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)
 	case engine.WatchCheck: // no type of check is watched yet
+	case engine.Notify:
+		d.hooks.Notify(d.change(a.Change))
+	case engine.RunHook:
+		d.hooks.Before(d.change(a.Change), a.Seq, a.Within)
+	case engine.StopHook:
+		d.hooks.Stop(a.VIP, a.Seq)
 	case engine.Report:
 		d.journal.Add(a.Record)
 		if a.Record.Type == engine.RecordDrain {

@@ -56,6 +56,8 @@ func (d *Daemon) edge() control.EdgeStatus {
 			s.NA = append(s.NA, sent)
 		}
 	}
+	hooks := d.hooks.Counters()
+	s.Hooks, s.Waiting = hookCounts(hooks), hooks.Waiting
 	return s
 }
 

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/internal/hook"
 	"github.com/vipd/vipd/internal/journal"
 	"github.com/vipd/vipd/internal/netif"
 	"github.com/vipd/vipd/pkg/check/probe"
@@ -75,6 +76,7 @@ type Daemon struct {
 	announcer *netif.Announcer
 	claims    *netif.Claims
 	probes    *probe.Runner
+	hooks     *hook.Runner
 	journal   *journal.Journal
 	recorder  *journal.Recorder // nil when nothing is recorded
 	lateness  *control.Lateness
@@ -101,7 +103,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ended: make(chan struct{}),
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
-		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg)}), lateness: control.NewLateness(),
+		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg)}), hooks: hook.NewRunner(log), lateness: control.NewLateness(),
 	}
 	d.cfg.Store(cfg)
 	d.journal = journal.Open(journal.Options{
@@ -161,6 +163,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { return d.announcer.Run(run) })
 	edges.Go(func() error { return d.claims.Run(run, d.claimed) })
 	edges.Go(func() error { d.probes.Run(run); return nil })
+	edges.Go(func() error { d.hooks.Run(run, d.hookDone); return nil })
 	edges.Go(func() error { d.journal.Run(run); return nil })
 	edges.Go(func() error { return d.clock.Run(run, d.alarm) })
 	edges.Go(func() error { return server.Run(run) })

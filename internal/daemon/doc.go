@@ -4,6 +4,7 @@
 //	vrrpnet   adverts in and out, one port per interface and family
 //	netif     addresses, links, gratuitous ARP and unsolicited NA
 //	probe     health checks
+//	hook      the operator's programs that are told of changes
 //	control   the socket that commands come from
 //
 // The goroutine of an edge that has news takes a turn with the engine (loop.go),

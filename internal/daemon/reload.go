@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/internal/hook"
 	"github.com/vipd/vipd/pkg/check/probe"
 	"github.com/vipd/vipd/pkg/config"
 	"github.com/vipd/vipd/pkg/config/disk"
@@ -108,6 +109,7 @@ func (d *Daemon) configure(cfg *config.Config) {
 	for name := range cfg.Engine.VIPs {
 		delete(d.leaving, name)
 	}
+	d.configureHooks(d.cfg.Load(), cfg)
 	d.cfg.Store(cfg)
 	d.probes.Configure(probe.Settings{User: scriptUser(cfg)})
 	d.openPorts(cfg)
@@ -172,6 +174,7 @@ func (d *Daemon) forget(ev engine.Event) {
 			delete(d.leaving, name)
 			d.addresses.Forget(name)
 			d.announcer.Cancel(name)
+			d.hooks.Forget(hook.Subject{Name: name})
 		}
 	}
 	if len(d.leaving) > 0 {
