@@ -220,6 +220,7 @@ type vipStatus struct {
 		Text string `json:"text"`
 	} `json:"blockers"`
 	Restored    int            `json:"addresses_restored"`
+	Sent        int            `json:"adverts_sent"`
 	Transitions map[string]int `json:"transitions"`
 	Priority    struct {
 		Effective int `json:"effective"`
