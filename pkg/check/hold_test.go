@@ -66,7 +66,7 @@ func TestHoldDownDoublesAndDecays(t *testing.T) {
 func TestHoldDownNeedsGoodResults(t *testing.T) {
 	t.Parallel()
 	cfg := check.Config{
-		Spec: check.File{Path: "/a"}, Interval: time.Second, FastInterval: 100 * ms, Rise: 2, Fall: 1, InitOK: true,
+		Spec: check.TCP{Address: "a:80"}, Interval: time.Second, FastInterval: 100 * ms, Rise: 2, Fall: 1, InitOK: true,
 		HoldDown: check.HoldDown{Time: 5 * time.Second, Most: time.Minute, Flaps: 1, Within: time.Minute},
 	}
 	s := check.New(cfg, pace, epoch)
@@ -98,7 +98,7 @@ func TestHoldDownNeedsGoodResults(t *testing.T) {
 
 func TestMasks(t *testing.T) {
 	t.Parallel()
-	polled := check.Config{Spec: check.File{Path: "/a"}, Interval: time.Second, Rise: 2, Fall: 2}
+	polled := check.Config{Spec: check.TCP{Address: "a:80"}, Interval: time.Second, Rise: 2, Fall: 2}
 	t.Run("nothing counts under a mask, nothing adds up over one", func(t *testing.T) {
 		t.Parallel()
 		s := check.New(polled, pace, epoch)

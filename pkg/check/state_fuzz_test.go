@@ -19,7 +19,7 @@ func FuzzState(f *testing.F) {
 	f.Add(uint16(10), uint16(0), uint16(30), uint8(1), uint8(1), true, []byte("sbsgwwwsbsgmwwusgwwwwwwwwwsg"))
 	f.Fuzz(func(t *testing.T, interval, fast, hold uint16, rise, fall uint8, initOK bool, script []byte) {
 		cfg := check.Config{
-			Spec: check.File{Path: "/a"}, Interval: time.Duration(interval) * ms, FastInterval: time.Duration(fast) * ms,
+			Spec: check.TCP{Address: "a:80"}, Interval: time.Duration(interval) * ms, FastInterval: time.Duration(fast) * ms,
 			Rise: int(rise), Fall: int(fall), InitOK: initOK,
 			HoldDown: check.HoldDown{Time: time.Duration(hold) * ms, Most: time.Second, Flaps: 2, Within: time.Second},
 		}
@@ -46,7 +46,7 @@ func FuzzState(f *testing.F) {
 				cfg.Interval += ms
 				s.Reconfigure(cfg, now)
 			case 'r': // another probe
-				cfg.Spec = check.File{Path: cfg.Spec.(check.File).Path + "a"}
+				cfg.Spec = check.TCP{Address: "a" + cfg.Spec.(check.TCP).Address}
 				s.Reconfigure(cfg, now)
 				m.known, m.row, m.stale, before[1] = false, 0, m.running, s.Known()
 			case 'm':

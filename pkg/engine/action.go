@@ -60,8 +60,8 @@ type (
 	RunCheck struct{ Check string }
 
 	// WatchCheck begins to watch what a check of a check.Watcher is about, begins
-	// anew when the Spec has changed, or ends it. The first sight, and each that
-	// differs from the one before, comes as a [CheckSeen].
+	// anew when its Spec or Interval has changed, or ends it. The first sight, and
+	// each that differs from the one before, comes as a [CheckSeen].
 	WatchCheck struct {
 		Check string
 		On    bool

@@ -20,6 +20,10 @@ func (e *Engine) Clone() *Engine {
 	for i, old := range e.checks {
 		n := *old
 		n.state, n.recent = old.state.Clone(), slices.Clone(old.recent)
+		n.sight, n.weight = copied(old.sight), copied(old.weight)
+		if n.sight != nil {
+			n.sight.Weight = copied(n.sight.Weight)
+		}
 		c.checkTimer(&n)
 		n.timer.due, n.timer.pos = old.timer.due, old.timer.pos
 		moved[&old.timer] = &n.timer
@@ -31,6 +35,14 @@ func (e *Engine) Clone() *Engine {
 		c.timers[i] = moved[t] // the order of equal times is part of what is decided
 	}
 	return &c
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	value := *p
+	return &value
 }
 
 // translate returns the copies of what list holds, in its order.

@@ -160,22 +160,23 @@ func (e *Engine) configureChecks(now time.Time, configs map[string]check.Config,
 		old = slices.Delete(old, i, i+1)
 		e.checks = append(e.checks, c)
 		if !reflect.DeepEqual(c.cfg, cfg) {
-			e.rewatch(c, cfg.Spec)
+			e.rewatch(c, cfg)
 			c.cfg = cfg
 			c.state.Reconfigure(cfg, now)
 		}
 	}
 	for _, c := range old {
 		e.timers.set(&c.timer, time.Time{})
-		e.rewatch(c, nil)
+		e.rewatch(c, check.Config{})
 	}
 }
 
-// rewatch ends or begins to watch what c is about, when its Spec becomes next.
-func (e *Engine) rewatch(c *checkRun, next check.Spec) {
-	same := reflect.DeepEqual(c.cfg.Spec, next)
+// rewatch ends or begins to watch what c is about, when its configuration becomes
+// next.
+func (e *Engine) rewatch(c *checkRun, next check.Config) {
+	same := reflect.DeepEqual(c.cfg.Spec, next.Spec)
 	switch {
-	case check.IsWatched(next) && !same:
+	case check.IsWatched(next.Spec) && (!same || c.cfg.Interval != next.Interval):
 		e.do(WatchCheck{Check: c.name, On: true})
 	case check.IsWatched(c.cfg.Spec) && !same:
 		e.do(WatchCheck{Check: c.name})

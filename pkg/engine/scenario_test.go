@@ -267,7 +267,7 @@ func (s *scenario) vip(i int, link, priority string, keys map[string]string, che
 }
 
 // someCheck is every check of the scenarios.
-var someCheck = check.Config{Spec: check.File{Path: "/"}, Interval: 50 * time.Millisecond, Timeout: 50 * time.Millisecond, Rise: 2, Fall: 2}
+var someCheck = check.Config{Spec: check.TCP{Address: "127.0.0.1:80"}, Interval: 50 * time.Millisecond, Timeout: 50 * time.Millisecond, Rise: 2, Fall: 2}
 
 // seenCheck is the Spec of every watched check of the scenarios.
 type seenCheck struct{}

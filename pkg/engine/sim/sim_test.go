@@ -56,7 +56,7 @@ func (seen) Watched()     {}
 // checks returns one check of each kind: polled, watched, masked, with a hold-down,
 // bound to a VIP, and groups of groups.
 func checks() map[string]check.Config {
-	polled := check.Config{Spec: check.File{Path: "/"}, Interval: time.Second, Timeout: time.Second, FastInterval: 100 * time.Millisecond, Rise: 2, Fall: 2}
+	polled := check.Config{Spec: check.TCP{Address: "127.0.0.1:80"}, Interval: time.Second, Timeout: time.Second, FastInterval: 100 * time.Millisecond, Rise: 2, Fall: 2}
 	hold := check.HoldDown{Time: 200 * time.Millisecond, Most: time.Second, Flaps: 2, Within: 10 * time.Second}
 	api, bound, deep := polled, polled, polled
 	api.After, api.HoldDown, api.Jitter = []string{"net"}, hold, 300*time.Millisecond

@@ -36,8 +36,8 @@ func pair(t *testing.T) *sim.World {
 				"mail": vip(52, 100+p, "192.0.2.25/24", map[string]check.Weight{"db": {Delta: 60}}),
 			},
 			Checks: map[string]check.Config{
-				"svc": {Spec: check.File{Path: "/"}, Interval: 500 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 2, Fall: 2},
-				"db":  {Spec: check.File{Path: "/"}, Interval: 500 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 1, Fall: 3},
+				"svc": {Spec: check.TCP{Address: "127.0.0.1:80"}, Interval: 500 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 2, Fall: 2},
+				"db":  {Spec: check.TCP{Address: "127.0.0.1:80"}, Interval: 500 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 1, Fall: 3},
 			},
 		}, "eth0")
 		w.Host(name).SetCheck("db", false)
