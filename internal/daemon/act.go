@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,7 +27,12 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		})
 	case engine.RunCheck:
 		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)
-	case engine.WatchCheck: // no type of check is watched yet
+	case engine.WatchCheck:
+		if a.On {
+			d.probes.Watch(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.seen)
+		} else {
+			d.probes.Unwatch(a.Check)
+		}
 	case engine.Notify:
 		d.hooks.Notify(d.change(a.Change))
 	case engine.RunHook:
@@ -111,6 +117,16 @@ func (d *Daemon) applied(a netif.Applied) {
 // probed brings the result of a probe.
 func (d *Daemon) probed(name string, r probe.Result) {
 	d.post(engine.CheckDone{Check: name, OK: r.OK, Detail: r.Detail, Took: r.Took})
+}
+
+// seen brings how a watched check stands. Watches begin and end within turns:
+// what comes from one that has ended is not heard.
+func (d *Daemon) seen(ctx context.Context, name string, s probe.Seen) {
+	d.turn(func(time.Time) {
+		if ctx.Err() == nil {
+			d.step(engine.CheckSeen{Check: name, OK: s.OK, Detail: s.Detail, Weight: s.Weight})
+		}
+	})
 }
 
 // linkSeen brings the state of an interface.

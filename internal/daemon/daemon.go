@@ -103,7 +103,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ended: make(chan struct{}),
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
-		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg)}), hooks: hook.NewRunner(log), lateness: control.NewLateness(),
+		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), lateness: control.NewLateness(),
 	}
 	d.cfg.Store(cfg)
 	d.journal = journal.Open(journal.Options{

@@ -111,7 +111,7 @@ func (d *Daemon) configure(cfg *config.Config) {
 	}
 	d.configureHooks(d.cfg.Load(), cfg)
 	d.cfg.Store(cfg)
-	d.probes.Configure(probe.Settings{User: scriptUser(cfg)})
+	d.probes.Configure(probe.Settings{User: scriptUser(cfg), Log: d.log})
 	d.openPorts(cfg)
 	d.step(engine.Configure{Config: cfg.Engine})
 	d.watch(cfg)

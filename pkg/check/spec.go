@@ -9,10 +9,12 @@ import (
 
 // specs has a value of every type of check, so that one can be made by its word.
 var specs = map[string]Spec{
-	"exec":  Exec{},
-	"file":  File{},
-	"group": Group{},
-	"tcp":   TCP{},
+	"exec":    Exec{},
+	"file":    File{},
+	"group":   Group{},
+	"process": Process{},
+	"tcp":     TCP{},
+	"unit":    Unit{},
 }
 
 // Specs returns a zero value of every type of check, by its word.

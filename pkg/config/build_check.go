@@ -16,9 +16,11 @@ import (
 // checkTypes says how the table of each type of check becomes what its probe
 // does.
 var checkTypes = map[string]func(*builder, section) check.Spec{
-	"exec": execSpec,
-	"tcp":  tcpSpec,
-	"file": fileSpec,
+	"exec":    execSpec,
+	"tcp":     tcpSpec,
+	"file":    fileSpec,
+	"process": processSpec,
+	"unit":    unitSpec,
 }
 
 // checkType is a choice of the types of checks.
@@ -61,21 +63,16 @@ func (b *builder) check(s section) check.Config {
 		return c
 	}
 	kind := get[string](s, "type")
-	b.onlyOf(s, kind)
 	if make := checkTypes[kind]; make != nil {
 		c.Spec = make(b, s)
 	}
+	b.onlyOf(s, kind, check.IsWatched(c.Spec))
 	return c
 }
 
 func execSpec(b *builder, s section) check.Spec {
 	b.must(s, "command", `["/usr/local/bin/check"]`)
 	return check.Exec{Command: getList[string](s, "command"), User: get[string](s, "user")}
-}
-
-func fileSpec(b *builder, s section) check.Spec {
-	b.must(s, "path", `"/run/maintenance"`)
-	return check.File{Path: get[string](s, "path"), Absent: !get[bool](s, "exists")}
 }
 
 func tcpSpec(b *builder, s section) check.Spec {
@@ -100,12 +97,16 @@ func tcpSpec(b *builder, s section) check.Spec {
 }
 
 // onlyOf reports keys of other types of check.
-func (b *builder) onlyOf(s section, kind string) {
+func (b *builder) onlyOf(s section, kind string, watched bool) {
 	for _, n := range s.node.children() {
 		row := rowOf()[s.pattern+"."+n.name]
-		if kind != "" && row != nil && len(row.only) > 0 && !slices.Contains(row.only, kind) {
-			b.atKey(n, Error, fmt.Sprintf("%s: a check of type %s has no `%s`", s.node, kind, n.name),
-				fmt.Sprintf("`%s` is for `type = %q`", n.name, strings.Join(row.only, "\", \"")))
+		what := fmt.Sprintf("%s: a check of type %s has no `%s`", s.node, kind, n.name)
+		switch {
+		case row == nil || kind == "":
+		case watched && row.polled:
+			b.atKey(n, Error, what, "it is watched, not polled: what it sees counts at once")
+		case len(row.only) > 0 && !slices.Contains(row.only, kind):
+			b.atKey(n, Error, what, fmt.Sprintf("`%s` is for `type = %q`", n.name, strings.Join(row.only, "\", \"")))
 		}
 	}
 }

@@ -101,8 +101,7 @@ func checkHint(name string, checks map[string]check.Config) string {
 	return fmt.Sprintf("add a [check.%s] table", name)
 }
 
-// holdDownRules checks the keys of hold_down against each other, and what is of
-// no use to a check that is watched.
+// holdDownRules checks the keys of hold_down against each other.
 func (b *builder) holdDownRules(s section, c check.Config) {
 	h := c.HoldDown
 	switch n := s.find("hold_down.most"); {
@@ -111,14 +110,6 @@ func (b *builder) holdDownRules(s section, c check.Config) {
 		b.atKey(s.find("hold_down"), Warning, fmt.Sprintf("%s: hold_down has no effect without `time`", s.node), "add `hold_down.time = \"10s\"`")
 	case n != nil && h.Most > 0 && h.Most < h.Time:
 		b.wrong(n, fmt.Sprintf("%s is less than the time, %s", words(h.Most), words(h.Time)), "")
-	}
-	if !check.IsWatched(c.Spec) {
-		return
-	}
-	for _, key := range []string{"rise", "fall", "fast_interval", "jitter"} {
-		if n := s.find(key); n != nil {
-			b.atKey(n, Warning, fmt.Sprintf("%s has no effect", n), fmt.Sprintf("a check of type %s is not polled: what it sees counts at once", c.Spec.Type()))
-		}
 	}
 }
 

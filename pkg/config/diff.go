@@ -188,9 +188,8 @@ func describeCheck(c check.Config) settings {
 	case check.TCP:
 		s["address"] = values{spec.Address}
 		s["source"] = optional(spec.Source)
-	case check.File:
-		s["path"] = values{spec.Path}
-		s["exists"] = values{strconv.FormatBool(!spec.Absent)}
+	default:
+		maps.Copy(s, describeWatched(spec))
 	}
 	return s
 }

@@ -17,6 +17,8 @@ type key struct {
 	rfc  string   // the standard's name for it, and where that is defined
 	also []string // what others call it: keepalived, FRR
 	only []string // the types of check that have it; none = every one
+
+	polled bool // not for types of check that are watched
 }
 
 // table is one row of the tables, with what others call it.
@@ -39,7 +41,7 @@ var tables = []tableRow{
 	{path: "sync.*", also: []string{"vrrp_sync_group", "sync_group"}},
 	{path: "check"},
 	{path: "check.*.hold_down"},
-	{path: "check.*", also: []string{"vrrp_script", "vrrp_track_file", "track_file"}},
+	{path: "check.*", also: []string{"vrrp_script", "vrrp_track_file", "track_file", "vrrp_track_process"}},
 }
 
 const required = "required"

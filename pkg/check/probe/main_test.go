@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -41,3 +42,6 @@ func script(t *testing.T, text string) string {
 func config(spec check.Spec, timeout time.Duration) check.Config {
 	return check.Config{Spec: spec, Interval: timeout, Timeout: timeout, Rise: 1, Fall: 1}
 }
+
+// logger writes to the log of the test.
+func logger(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }

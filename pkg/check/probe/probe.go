@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/vipd/vipd/pkg/check"
@@ -17,8 +18,16 @@ type Result struct {
 
 // Settings are what probes need beside their spec.
 type Settings struct {
-	Check string // name of the check, for programs: VIPD_CHECK
-	User  string // who runs programs of checks that name no user; "" = vipd's own user
+	Check string       // name of the check, for programs: VIPD_CHECK
+	User  string       // who runs programs of checks that name no user; "" = vipd's own user
+	Log   *slog.Logger // nil = nowhere
+}
+
+func (s Settings) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
 }
 
 // Probe carries out one probe. It returns soon after ctx ends at the latest,
@@ -27,9 +36,11 @@ type Probe func(ctx context.Context, spec check.Spec, s Settings) Result
 
 // probes has a probe for every type of check.
 var probes = map[string]Probe{
-	"exec": of(Exec),
-	"tcp":  of(TCP),
-	"file": of(File),
+	"exec":    of(Exec),
+	"tcp":     of(TCP),
+	"file":    of(File),
+	"process": of(Process),
+	"unit":    of(Unit),
 }
 
 // of makes a Probe of a function for one type of spec.

@@ -12,16 +12,18 @@ import (
 // overtime is how long after its timeout a probe is given up.
 const overtime = 250 * time.Millisecond
 
-// Runner carries probes out beside a loop that must not wait for them: never
-// two at once for one check, any number of checks at once.
+// Runner carries probes and watches out beside a loop that must not wait for
+// them: never two probes at once for one check, any number of checks at once.
 type Runner struct {
 	once func(context.Context, check.Config, Settings) Result // Once, except in tests
-	wake chan struct{}                                        // holds a token while queue is not empty
+	wake chan struct{}                                        // holds a token while queue or arriving is not empty
 
 	mu       sync.Mutex
 	settings Settings
 	jobs     map[string]*job // queued or running, by name of the check
 	queue    []*job
+	watched  map[string]*watched // by name of the check
+	arriving []*watched          // not begun yet
 }
 
 // job is one probe that was asked for.
@@ -38,7 +40,9 @@ type job struct {
 // NewRunner returns a Runner. It works while [Runner.Run] does; what is started
 // earlier waits until then.
 func NewRunner(s Settings) *Runner {
-	return &Runner{once: Once, wake: make(chan struct{}, 1), settings: s, jobs: make(map[string]*job)}
+	return &Runner{
+		once: Once, wake: make(chan struct{}, 1), settings: s, jobs: make(map[string]*job), watched: make(map[string]*watched),
+	}
 }
 
 // Configure replaces the settings for probes that start from now on. Their Check
@@ -84,8 +88,8 @@ func (r *Runner) signal() {
 	}
 }
 
-// Run carries out what Start asks for, until ctx ends. Then it kills the running
-// programs and returns when they are gone.
+// Run carries out what Start and Watch ask for, until ctx ends. Then it kills the
+// running programs, ends the watches, and returns when all are gone.
 func (r *Runner) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -96,9 +100,12 @@ func (r *Runner) Run(ctx context.Context) {
 		case <-r.wake:
 		}
 		r.mu.Lock()
-		queue, s := r.queue, r.settings
-		r.queue = nil
+		queue, arriving, s := r.queue, r.arriving, r.settings
+		r.queue, r.arriving = nil, nil
 		r.mu.Unlock()
+		for _, w := range arriving {
+			wg.Go(func() { w.look(ctx, s.log()) })
+		}
 		for _, j := range queue {
 			wg.Go(func() { r.serve(ctx, j, s) })
 		}
