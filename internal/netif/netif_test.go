@@ -45,6 +45,11 @@ func pair(t *testing.T, here string, hereAddrs, thereAddrs []string) *testenv.NS
 		check(t, netlink.AddrAdd(named(t, here), addr(a)))
 	}
 	check(t, netlink.LinkSetUp(named(t, here)))
+	// Until then the kernel drops what is sent, and says nothing.
+	eventually(t, "both ends to carry frames", func() bool {
+		there, err := ns.Netlink().LinkByName("eth0")
+		return err == nil && there.Attrs().OperState == netlink.OperUp && named(t, here).Attrs().OperState == netlink.OperUp
+	})
 	return ns
 }
 

@@ -144,7 +144,7 @@ func TestVMACLetsForeignAdvertsThrough(t *testing.T) {
 		buf := make([]byte, 100)
 		n, _, err := conn.ReadFrom(buf)
 		if err != nil {
-			t.Fatalf("held=%v: advert did not arrive: %v", held, err)
+			t.Fatalf("round %d, held=%v: advert did not arrive: %v", i, held, err)
 		}
 		if got := string(buf[:n]); got != string(payload) {
 			t.Errorf("held=%v: %q arrived", held, got)
