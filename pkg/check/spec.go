@@ -12,8 +12,11 @@ var specs = map[string]Spec{
 	"exec":    Exec{},
 	"file":    File{},
 	"group":   Group{},
+	"grpc":    GRPC{},
+	"http":    HTTP{},
 	"process": Process{},
 	"tcp":     TCP{},
+	"tls":     TLS{},
 	"unit":    Unit{},
 }
 

@@ -3,10 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +16,9 @@ var checkTypes = map[string]func(*builder, section) check.Spec{
 	"exec":    execSpec,
 	"tcp":     tcpSpec,
 	"file":    fileSpec,
+	"http":    httpSpec,
+	"tls":     tlsSpec,
+	"grpc":    grpcSpec,
 	"process": processSpec,
 	"unit":    unitSpec,
 }
@@ -75,38 +75,26 @@ func execSpec(b *builder, s section) check.Spec {
 	return check.Exec{Command: getList[string](s, "command"), User: get[string](s, "user")}
 }
 
-func tcpSpec(b *builder, s section) check.Spec {
-	port, target := s.find("port"), s.find("address")
-	switch {
-	case port == nil && target == nil:
-		b.must(s, "port", "443")
-	case port != nil && target != nil:
-		b.atKey(port, Error, fmt.Sprintf("%s: `port` and `address` exclude each other", s.node), "address holds a port: \"192.0.2.1:443\"")
-	}
-	t := check.TCP{Address: get[string](s, "address")}
-	switch {
-	case t.Address == "":
-		t.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(get[int](s, "port")))
-	case strings.HasPrefix(t.Address, ":"):
-		t.Address = "127.0.0.1" + t.Address
-	}
-	if source := get[netip.Addr](s, "source"); source.IsValid() {
-		t.Source = source.String()
-	}
-	return t
-}
-
 // onlyOf reports keys of other types of check.
 func (b *builder) onlyOf(s section, kind string, watched bool) {
-	for _, n := range s.node.children() {
-		row := rowOf()[s.pattern+"."+n.name]
-		what := fmt.Sprintf("%s: a check of type %s has no `%s`", s.node, kind, n.name)
+	if kind != "" {
+		b.onlyOfIn(s.node, s, s.pattern, kind, watched)
+	}
+}
+
+// onlyOfIn does so for one table of a check.
+func (b *builder) onlyOfIn(table *node, s section, pattern, kind string, watched bool) {
+	for _, n := range table.children() {
+		path := pattern + "." + n.name
+		row, key := rowOf()[path], strings.TrimPrefix(path, s.pattern+".")
+		what := fmt.Sprintf("%s: a check of type %s has no `%s`", s.node, kind, key)
 		switch {
-		case row == nil || kind == "":
+		case row == nil:
+			b.onlyOfIn(n, s, path, kind, watched)
 		case watched && row.polled:
 			b.atKey(n, Error, what, "it is watched, not polled: what it sees counts at once")
 		case len(row.only) > 0 && !slices.Contains(row.only, kind):
-			b.atKey(n, Error, what, fmt.Sprintf("`%s` is for `type = %q`", n.name, strings.Join(row.only, "\", \"")))
+			b.atKey(n, Error, what, fmt.Sprintf("`%s` is for `type = \"%s\"`", key, strings.Join(row.only, "\" or \"")))
 		}
 	}
 }

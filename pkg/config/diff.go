@@ -41,6 +41,8 @@ func change(key string, was, is values) string {
 	switch {
 	case slices.Equal(was, is):
 		return ""
+	case strings.HasPrefix(key, "headers."): // their values may be passwords
+		return key + " changed"
 	case len(was) == 1 && len(is) == 1:
 		return fmt.Sprintf("%s %s -> %s", key, was[0], is[0])
 	}
@@ -186,8 +188,13 @@ func describeCheck(c check.Config) settings {
 		s["command"] = values{strings.Join(spec.Command, " ")}
 		s["user"] = optional(spec.User)
 	case check.TCP:
-		s["address"] = values{spec.Address}
-		s["source"] = optional(spec.Source)
+		describeTCP(s, spec)
+	case check.TLS:
+		describeTLS(s, spec)
+	case check.GRPC:
+		describeGRPC(s, spec)
+	case check.HTTP:
+		describeHTTP(s, spec)
 	default:
 		maps.Copy(s, describeWatched(spec))
 	}

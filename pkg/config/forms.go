@@ -95,8 +95,12 @@ func checkListen(s string) error {
 	return checkPort(port)
 }
 
-// checkTarget is for addresses to connect to: host:port, or :port for this host.
+// checkTarget is for addresses to connect to: host:port, :port for this host, or
+// unix:/path for a socket.
 func checkTarget(s string) error {
+	if socket, ok := strings.CutPrefix(s, socketPrefix); ok {
+		return checkSocket(socket)
+	}
 	host, port, err := splitHostPort(s)
 	if err != nil {
 		return err

@@ -42,6 +42,7 @@ var tables = []tableRow{
 	{path: "check"},
 	{path: "check.*.hold_down"},
 	{path: "check.*", also: []string{"vrrp_script", "vrrp_track_file", "track_file", "vrrp_track_process"}},
+	{path: "check.*.expect"},
 }
 
 const required = "required"

@@ -175,6 +175,11 @@ func durationHint(n *node, text string) string {
 	if v, err := strconv.ParseFloat(text, 64); err == nil && v >= 0 {
 		return fmt.Sprintf("durations are strings with a unit: \"%ss\" or \"%sms\"", text, text)
 	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if v, err := strconv.ParseFloat(days, 64); err == nil && v > 0 {
+			return fmt.Sprintf("a day is 24h: `%s = \"%gh\"`", n.name, 24*v)
+		}
+	}
 	return fmt.Sprintf("write a number and a unit (ms, s, m, h), as in `%s = \"500ms\"`", n.name)
 }
 

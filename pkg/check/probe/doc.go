@@ -1,6 +1,6 @@
 // Package probe looks at the world for pkg/check: it runs a program, connects
-// to an address, or looks at a process or a file, once, and says whether that
-// was good.
+// to an address and asks what runs there, or looks at a process or a file, once,
+// and says whether that was good.
 //
 // A probe is one function: context, spec and settings in, [Result] out. The
 // deadline is the context's. When to probe, how often, and what a result means

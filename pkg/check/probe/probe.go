@@ -39,6 +39,9 @@ var probes = map[string]Probe{
 	"exec":    of(Exec),
 	"tcp":     of(TCP),
 	"file":    of(File),
+	"http":    of(HTTP),
+	"tls":     of(TLS),
+	"grpc":    of(GRPC),
 	"process": of(Process),
 	"unit":    of(Unit),
 }
@@ -63,7 +66,7 @@ func Once(ctx context.Context, cfg check.Config, s Settings) Result {
 	if !ok {
 		return Result{Detail: fmt.Sprintf("no probe for type %s", cfg.Spec.Type())}
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, timeoutKey{}, cfg.Timeout), cfg.Timeout)
 	defer cancel()
 	start := time.Now()
 	res := probe(ctx, cfg.Spec, s)
@@ -73,11 +76,12 @@ func Once(ctx context.Context, cfg check.Config, s Settings) Result {
 	return res
 }
 
-// limit is the time that ctx leaves, for messages.
+// timeoutKey is where a context has the timeout of the probe.
+type timeoutKey struct{}
+
+// limit is the timeout of the probe, for messages. It is not what is left of it:
+// on a busy host that differs from what the operator wrote.
 func limit(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return 0
-	}
-	return time.Until(deadline).Round(time.Millisecond)
+	timeout, _ := ctx.Value(timeoutKey{}).(time.Duration)
+	return timeout
 }

@@ -1,66 +1,84 @@
 package probe
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
+	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/vipd/vipd/pkg/check"
 )
 
-const (
-	farewellTime  = 50 * time.Millisecond // for the other side to close, after we did
-	farewellBytes = 64 << 10              // of its words that we listen to meanwhile
-)
+// maxAnswer is how many bytes of an answer a text is looked for in.
+const maxAnswer = 16 << 10
 
-// TCP connects to an address and closes the connection again, in the orderly
-// way that leaves no error in the log of the service.
+// TCP connects to an address, says and hears what the spec asks for, and closes
+// the connection again, in the orderly way that leaves no error in the log of
+// the service.
 func TCP(ctx context.Context, t check.TCP, _ Settings) Result {
 	within, start := limit(ctx), time.Now()
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
-	if t.Source != "" {
-		source, err := netip.ParseAddr(t.Source)
-		if err != nil {
-			return Result{Detail: fmt.Sprintf("source %s is not an address", t.Source)}
-		}
-		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
-	}
-	conn, err := dialer.DialContext(ctx, "tcp", t.Address)
-	took := time.Since(start)
+	conn, hangUp, err := dial(ctx, t.Address, t.Source)
 	if err != nil {
-		why := cause(err)
-		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			why = fmt.Sprintf("no answer within %v", within)
+		return Result{Detail: err.Error(), Took: time.Since(start)}
+	}
+	defer hangUp()
+	detail := "connected to " + t.Address
+	if t.Send != "" {
+		if _, err := io.WriteString(conn, t.Send); err != nil {
+			return Result{Detail: fmt.Sprintf("send to %s: %s", t.Address, explain(err, within))}
 		}
-		return Result{Detail: fmt.Sprintf("connect to %s: %s", t.Address, why), Took: took}
 	}
-	if conn.LocalAddr().String() == conn.RemoteAddr().String() {
-		// Without a listener, a socket can meet itself on a local port.
-		_ = conn.Close()
-		return Result{Detail: fmt.Sprintf("connect to %s: nobody listens", t.Address), Took: took}
+	if t.Text != "" || t.Regexp != nil {
+		answer, err := hear(conn, t)
+		if err != nil {
+			detail = fmt.Sprintf("no %s from %s: %s", wanted(t.Text, t.Regexp), t.Address, explain(err, within))
+			if len(answer) > 0 {
+				detail += fmt.Sprintf(", after %q", excerpt(answer))
+			}
+			return Result{Detail: detail}
+		}
+		detail = fmt.Sprintf("%s answers %q", t.Address, excerpt(answer))
 	}
+	took := time.Since(start)
 	farewell(ctx, conn)
-	return Result{OK: true, Detail: "connected to " + t.Address, Took: took}
+	return Result{OK: true, Detail: detail, Took: took}
 }
 
-// farewell closes conn after the other side did, or shortly later. Closing
-// before that makes the kernel answer its last words, a banner for example,
-// with a reset. The verdict is certain by now, so errors mean nothing.
-func farewell(ctx context.Context, conn net.Conn) {
-	defer func() { _ = conn.Close() }()
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok || tcp.CloseWrite() != nil {
-		return
+// hear reads until the answer is what is expected.
+func hear(conn net.Conn, t check.TCP) (answer []byte, err error) {
+	for buf := make([]byte, 0, 512); ; {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := conn.Read(buf[len(buf):min(cap(buf), maxAnswer)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case n > 0 && holds(buf, t.Text, t.Regexp):
+			return buf, nil
+		case err != nil:
+			return buf, err
+		case len(buf) == maxAnswer:
+			return buf, fmt.Errorf("not in the first %d KiB", maxAnswer>>10)
+		}
 	}
-	until := time.Now().Add(farewellTime)
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
-		until = deadline
+}
+
+// holds reports whether b has the text in it and matches the expression.
+func holds(b []byte, text string, re *regexp.Regexp) bool {
+	return bytes.Contains(b, []byte(text)) && (re == nil || re.Match(b))
+}
+
+// wanted names what holds looks for.
+func wanted(text string, re *regexp.Regexp) string {
+	switch {
+	case re == nil:
+		return strconv.Quote(text)
+	case text == "":
+		return "match of " + re.String()
 	}
-	if tcp.SetReadDeadline(until) == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(tcp, farewellBytes))
-	}
+	return strconv.Quote(text) + " and match of " + re.String()
 }

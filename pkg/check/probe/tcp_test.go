@@ -1,8 +1,11 @@
 package probe
 
 import (
+	"bufio"
 	"io"
 	"net"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +17,7 @@ import (
 )
 
 // listen serves connections in goroutines until the test ends.
-func listen(t *testing.T, network, address string, serve func(net.Conn)) string {
+func listen(t testing.TB, network, address string, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen(network, address)
 	if err != nil {
@@ -138,5 +141,49 @@ func TestTCPSilentService(t *testing.T) {
 	}
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("held for %v", took)
+	}
+}
+
+// A greeting is waited for, and an answer to what is sent.
+func TestTCPExpect(t *testing.T) {
+	testenv.Require(t)
+	redis := func(c net.Conn) {
+		defer func() { _ = c.Close() }()
+		if line, _ := bufio.NewReader(c).ReadString('\n'); line == "PING\r\n" {
+			_, _ = io.WriteString(c, "+PONG\r\n")
+			_, _ = io.Copy(io.Discard, c)
+		}
+	}
+	plain := listen(t, "tcp", "127.0.0.1:0", redis)
+	socket := "unix:" + listen(t, "unix", filepath.Join(t.TempDir(), "redis.sock"), redis)
+	mail := listen(t, "tcp", "127.0.0.1:0", func(c net.Conn) {
+		for _, part := range []string{"22", "0 mail.example", ".net ESMTP\r\n"} {
+			_, _ = io.WriteString(c, part)
+		}
+		_, _ = io.Copy(io.Discard, c)
+		_ = c.Close()
+	})
+	for _, tt := range []struct {
+		name string
+		spec check.TCP
+		ok   bool
+		want string // * stands for the address
+	}{
+		{"answer", check.TCP{Address: plain, Send: "PING\r\n", Text: "+PONG"}, true, `* answers "+PONG"`},
+		{"answer on a socket", check.TCP{Address: socket, Send: "PING\r\n", Text: "+PONG"}, true, `* answers "+PONG"`},
+		{"matching answer", check.TCP{Address: plain, Send: "PING\r\n", Regexp: regexp.MustCompile(`^\+PONG\r\n$`)}, true, `* answers "+PONG"`},
+		{"other answer", check.TCP{Address: plain, Send: "QUIT\r\n", Text: "+OK"}, false, `no "+OK" from *: the other side closed the connection`},
+		{"greeting in parts", check.TCP{Address: mail, Regexp: regexp.MustCompile(`^220 .*ESMTP`)}, true, `* answers "220 mail.example.net ESMTP"`},
+		{"both in parts", check.TCP{Address: mail, Text: "ESMTP", Regexp: regexp.MustCompile(`^220 `)}, true, `* answers "220 mail.example.net ESMTP"`},
+		{"only sends", check.TCP{Address: plain, Send: "QUIT\r\n"}, true, "connected to *"},
+		{"socket", check.TCP{Address: socket}, true, "connected to *"},
+		{"no socket", check.TCP{Address: "unix:/nonexistent"}, false, "connect to *: no such file or directory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Once(t.Context(), config(tt.spec, 10*time.Second), Settings{})
+			if want := strings.ReplaceAll(tt.want, "*", tt.spec.Address); got.OK != tt.ok || got.Detail != want {
+				t.Errorf("got %v %q, want %v %q", got.OK, got.Detail, tt.ok, want)
+			}
+		})
 	}
 }
