@@ -191,7 +191,8 @@ func (w *wire) hear(t testing.TB) []byte {
 	for {
 		n, err := unix.Read(w.fd, b)
 		must(t, err)
-		if n > 34 && (b[12] == 0x08 && b[23] == vrrp.Protocol || b[12] == 0x86 && b[20] == vrrp.Protocol) {
+		ip4, ip6 := b[12] == 0x08 && b[13] == 0x00, b[12] == 0x86 && b[13] == 0xdd
+		if n > 34 && (ip4 && b[23] == vrrp.Protocol || ip6 && b[20] == vrrp.Protocol) {
 			return b[:n]
 		}
 	}
