@@ -4,14 +4,15 @@ import "github.com/spf13/cobra"
 
 // reloadCommand is vipd reload.
 func (a *app) reloadCommand() *cobra.Command {
-	return &cobra.Command{
+	var dry bool
+	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "have the daemon read its configuration again",
 		Args:  none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := a.within(cmd.Context(), longTime)
 			defer cancel()
-			res, err := a.client().Reload(ctx)
+			res, err := a.client().Reload(ctx, dry)
 			if err != nil {
 				return err
 			}
@@ -24,10 +25,16 @@ func (a *app) reloadCommand() *cobra.Command {
 			for _, line := range res.Changes {
 				a.say("%s", line)
 			}
-			if len(res.Changes) == 0 && !a.quiet {
+			switch {
+			case len(res.Changes) > 0 || a.quiet:
+			case dry:
+				a.say("nothing would change")
+			default:
 				a.say("nothing changed")
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would change, and change nothing")
+	return cmd
 }

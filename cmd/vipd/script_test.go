@@ -130,8 +130,7 @@ func startDaemon(ts *testscript.TestScript, neg bool, words []string) {
 		}
 		change(d, &opts)
 	}
-	srv, err := control.New(d, opts)
-	ts.Check(err)
+	srv := control.New(d, opts)
 	ts.Check(srv.Listen())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

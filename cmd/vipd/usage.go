@@ -7,7 +7,7 @@ What keepalived calls MASTER is ACTIVE here. The manual is vipd(8).
 Usage:
     vipd run [-c FILE]                 the daemon: what systemd starts
     vipd check-config [FILE]           every problem of a configuration file at once
-    vipd reload                        have the configuration read again
+    vipd reload [--dry-run]            have the configuration read again
 
     vipd status [NAME] [-w]            everything on one screen, or one vip in full
     vipd why NAME                      why it is as it is, and what would change it

@@ -28,6 +28,10 @@ type Source interface {
 	// The error is a whatif.UnknownError when the question names something that
 	// there is not.
 	WhatIf(ctx context.Context, q whatif.Question) (whatif.Answer, error)
+
+	// Config returns the configuration that runs as TOML, without secrets: what
+	// the files say, or, effective, every key with its default filled in.
+	Config(effective bool) string
 }
 
 // Commander changes things.
@@ -41,7 +45,8 @@ type Commander interface {
 	// towards rise and fall. An unknown name was sorted out before.
 	RunCheck(ctx context.Context, name string) (CheckResult, error)
 
-	// Reload reads the configuration again and applies it when it is valid. An
-	// invalid one is a result with Problems, not an error, and changes nothing.
-	Reload(ctx context.Context, actor string) (ReloadResult, error)
+	// Reload reads the configuration again and, unless it is only a dry run,
+	// applies it when it is valid. An invalid one is a result with Problems, not an
+	// error, and changes nothing.
+	Reload(ctx context.Context, actor engine.Actor, dry bool) (ReloadResult, error)
 }

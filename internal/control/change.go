@@ -115,15 +115,19 @@ func (s *Server) runCheck(c call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	res.Schema, res.Check = schemaCheck, name
+	res.Schema, res.Check = schemaRun, name
 	return res, nil
 }
 
 // reload answers POST /v1/reload.
 func (s *Server) reload(c call) (any, error) {
+	var req ReloadRequest
+	if err := decode(c.body, &req); err != nil {
+		return nil, err
+	}
 	ctx, cancel := limit(c.Context(), false)
 	defer cancel()
-	res, err := s.back.Reload(ctx, c.actor)
+	res, err := s.back.Reload(ctx, c.actor, req.DryRun)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +136,7 @@ func (s *Server) reload(c call) (any, error) {
 		p.Problems, p.Hint = res.Problems, "vipd check-config"
 		return nil, p
 	}
-	res.Schema = schemaReload
+	res.Schema, res.DryRun = schemaReload, req.DryRun
 	if res.Changes == nil {
 		res.Changes = []string{}
 	}

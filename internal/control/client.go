@@ -119,16 +119,18 @@ func (c Client) Failover(ctx context.Context, name string) (AnswerDocument, erro
 	return doc, c.post(ctx, "/v1/vips/"+url.PathEscape(name)+"/failover", nil, &doc)
 }
 
-// Reload has the configuration read again.
-func (c Client) Reload(ctx context.Context) (ReloadResult, error) {
+// Reload has the configuration read again, or, dry, only says what that would
+// change.
+func (c Client) Reload(ctx context.Context, dry bool) (ReloadResult, error) {
 	var doc ReloadResult
-	return doc, c.post(ctx, "/v1/reload", nil, &doc)
+	return doc, c.post(ctx, "/v1/reload", ReloadRequest{DryRun: dry}, &doc)
 }
 
 // EventQuery says which events a client wants.
 type EventQuery struct {
 	Since  string   // as ?since= takes it: "1h", a time in RFC 3339, or a Seq; "" = all
 	Types  []string // none = all
+	Names  []string // of VIPs, checks or interfaces; none = all
 	Follow bool     // go on until the context ends
 }
 
@@ -141,6 +143,9 @@ func (c Client) Events(ctx context.Context, q EventQuery, each func(line []byte)
 	}
 	if len(q.Types) > 0 {
 		values.Set("type", strings.Join(q.Types, ","))
+	}
+	if len(q.Names) > 0 {
+		values.Set("name", strings.Join(q.Names, ","))
 	}
 	if q.Follow {
 		values.Set("follow", "1")

@@ -11,9 +11,11 @@ import (
 const (
 	schemaStatus  = "vipd.status/v1"
 	schemaVIP     = "vipd.vip/v1"
+	schemaVIPs    = "vipd.vips/v1"
 	schemaWhy     = "vipd.why/v1"
 	schemaChecks  = "vipd.checks/v1"
-	schemaCheck   = "vipd.check-run/v1"
+	schemaCheck   = "vipd.check/v1"
+	schemaRun     = "vipd.check-run/v1"
 	schemaAnswer  = "vipd.answer/v1"
 	schemaReload  = "vipd.reload/v1"
 	schemaHealth  = "vipd.health/v1"
@@ -35,6 +37,7 @@ type Node struct {
 	Version  string       `json:"version"`
 	Revision string       `json:"revision,omitempty"` // of the source
 	PID      int          `json:"pid"`
+	Watchdog uint64       `json:"watchdog_pings,omitempty"` // sent to systemd
 	Config   ConfigStatus `json:"config"`
 	Edge     EdgeStatus   `json:"edge"`
 	Events   EventsStatus `json:"events"`
@@ -66,6 +69,7 @@ type ConfigStatus struct {
 	LastReload      time.Time `json:"last_reload,omitzero"` // last attempt; zero = none since the start
 	LastReloadOK    bool      `json:"last_reload_ok"`       // true while there was none
 	LastReloadError string    `json:"last_reload_error,omitempty"`
+	RestartRequired bool      `json:"restart_required,omitempty"` // [control] or [metrics] changed: a restart applies that
 }
 
 // EdgeStatus is what the edges count.
@@ -108,6 +112,22 @@ type VIPDocument struct {
 	VIP    engine.VIPStatus `json:"vip"`
 }
 
+// VIPsDocument is the answer to GET /v1/vips, schema vipd.vips/v1.
+type VIPsDocument struct {
+	Schema string             `json:"schema"`
+	Node   string             `json:"node"`
+	Now    time.Time          `json:"time"`
+	VIPs   []engine.VIPStatus `json:"vips"`
+}
+
+// CheckDocument is the answer to GET /v1/checks/{name}, schema vipd.check/v1.
+type CheckDocument struct {
+	Schema string             `json:"schema"`
+	Node   string             `json:"node"`
+	Now    time.Time          `json:"time"`
+	Check  engine.CheckStatus `json:"check"`
+}
+
 // ChecksDocument is the answer to GET /v1/checks, schema vipd.checks/v1.
 type ChecksDocument struct {
 	Schema string               `json:"schema"`
@@ -129,7 +149,8 @@ type CheckResult struct {
 // ReloadResult is the answer to POST /v1/reload, schema vipd.reload/v1.
 type ReloadResult struct {
 	Schema   string   `json:"schema"`
-	Hash     string   `json:"hash"`               // of what runs now
+	Hash     string   `json:"hash"`               // of what runs now, or, after a dry run, would run
+	DryRun   bool     `json:"dry_run,omitempty"`  // nothing was changed
 	Changes  []string `json:"changes"`            // "vip.web.priority: 150 -> 140"; none = the files say what runs already
 	Warnings []string `json:"warnings,omitempty"` // as check-config prints them
 	// Problems, when there are any, are why nothing was changed, as check-config
@@ -156,7 +177,13 @@ type DrainRequest struct {
 	Wait   bool     `json:"wait,omitempty"`   // answer only when none of them is held any more
 }
 
-// healthDocument is the answer to GET /healthz, schema vipd.health/v1.
+// ReloadRequest is the body of POST /v1/reload.
+type ReloadRequest struct {
+	DryRun bool `json:"dry_run,omitempty"` // say what would change, and change nothing
+}
+
+// healthDocument is the answer to GET /healthz and /readyz, schema
+// vipd.health/v1.
 type healthDocument struct {
 	Schema string `json:"schema"`
 	OK     bool   `json:"ok"`

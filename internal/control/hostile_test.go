@@ -124,10 +124,7 @@ func TestSlowReader(t *testing.T) {
 func TestStaleSocket(t *testing.T) {
 	t.Parallel()
 	listen := func(path string) error {
-		srv, err := control.New(pair(), control.Options{Socket: path})
-		if err != nil {
-			t.Fatal(err)
-		}
+		srv := control.New(pair(), control.Options{Socket: path})
 		if err := srv.Listen(); err != nil {
 			return err
 		}

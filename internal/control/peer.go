@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/pkg/engine"
 )
 
 // Peer is the process at the other end of a connection, as the kernel saw it
@@ -63,14 +65,14 @@ func peerGroups(fd uintptr) ([]uint32, error) {
 	}
 }
 
-// Actor names the peer for the record: "anna (uid 1004)".
-func (p Peer) Actor() string {
+// Actor is the peer for the record, with a name as in "anna (uid 1004)".
+func (p Peer) Actor() engine.Actor {
 	id := strconv.FormatUint(uint64(p.UID), 10)
-	u, err := user.LookupId(id)
-	if err != nil || u.Username == "" {
-		return "uid " + id
+	name := "uid " + id
+	if u, err := user.LookupId(id); err == nil && u.Username != "" {
+		name = fmt.Sprintf("%s (uid %s)", u.Username, id)
 	}
-	return fmt.Sprintf("%s (uid %s)", u.Username, id)
+	return engine.Actor{Name: name, Process: engine.Process{PID: p.PID, UID: p.UID, GID: p.GID}}
 }
 
 // mayChange says whether the peer may change things; nil means yes. The group
@@ -83,10 +85,10 @@ func (p Peer) mayChange(group string) *Problem {
 		return nil
 	}
 	if group == "" {
-		return forbid(fmt.Sprintf("%s may look, but not change things: only root may", p.Actor()),
+		return forbid(fmt.Sprintf("%s may look, but not change things: only root may", p.Actor().Name),
 			"ask root, or have control.admin_group set")
 	}
-	return forbid(fmt.Sprintf("%s may look, but not change things: that takes membership of group %s", p.Actor(), group),
+	return forbid(fmt.Sprintf("%s may look, but not change things: that takes membership of group %s", p.Actor().Name, group),
 		fmt.Sprintf("log in again after: usermod -aG %s USER", group))
 }
 

@@ -32,10 +32,7 @@ func TestGroupsOfCaller(t *testing.T) {
 		}
 	}
 	socket := filepath.Join(dir, "s")
-	srv, err := control.New(pair(), control.Options{Socket: socket, AdminGroup: "4242"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	srv := control.New(pair(), control.Options{Socket: socket, AdminGroup: "4242"})
 	if err := srv.Listen(); err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ const (
 	ProblemMethod       = "vipd:method"           // 405
 	ProblemRefused      = "vipd:refused"          // 409: the engine said no
 	ProblemTooLarge     = "vipd:too-large"        // 413
+	ProblemMedia        = "vipd:not-json"         // 415
 	ProblemConfig       = "vipd:config-invalid"   // 422: nothing was changed
 	ProblemInternal     = "vipd:internal"         // 500
 	ProblemUnavailable  = "vipd:unavailable"      // 503: the daemon stops, or does not answer itself
@@ -50,6 +51,7 @@ var kinds = map[string]struct {
 	ProblemMethod:       {"method not allowed", http.StatusMethodNotAllowed},
 	ProblemRefused:      {"refused", http.StatusConflict},
 	ProblemTooLarge:     {"too large", http.StatusRequestEntityTooLarge},
+	ProblemMedia:        {"not JSON", http.StatusUnsupportedMediaType},
 	ProblemConfig:       {"configuration invalid", http.StatusUnprocessableEntity},
 	ProblemInternal:     {"internal error", http.StatusInternalServerError},
 	ProblemUnavailable:  {"not available", http.StatusServiceUnavailable},

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
@@ -46,6 +47,28 @@ func (s *Server) vip(c call) (any, error) {
 	return VIPDocument{Schema: schemaVIP, Node: doc.Node.Name, Now: doc.Now, VIP: v}, nil
 }
 
+// vips answers GET /v1/vips.
+func (s *Server) vips(c call) (any, error) {
+	doc, err := s.current(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	return VIPsDocument{Schema: schemaVIPs, Node: doc.Node.Name, Now: doc.Now, VIPs: doc.VIPs}, nil
+}
+
+// check answers GET /v1/checks/{name}.
+func (s *Server) check(c call) (any, error) {
+	doc, err := s.current(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	k, err := findCheck(doc.Status, c.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	return CheckDocument{Schema: schemaCheck, Node: doc.Node.Name, Now: doc.Now, Check: k}, nil
+}
+
 // checks answers GET /v1/checks.
 func (s *Server) checks(c call) (any, error) {
 	doc, err := s.current(c.Context())
@@ -76,6 +99,57 @@ func (s *Server) health(c call) (any, error) {
 		return nil, err
 	}
 	return healthDocument{Schema: schemaHealth, OK: true}, nil
+}
+
+// ready answers GET /readyz: every vip takes part in its election.
+func (s *Server) ready(c call) (any, error) {
+	doc, err := s.current(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	if absent := NotReady(doc.Status); len(absent) > 0 {
+		return nil, problem(ProblemUnavailable, strings.Join(absent, "; "))
+	}
+	return healthDocument{Schema: schemaHealth, OK: true}, nil
+}
+
+// NotReady says of each VIP that takes no part in its election why that is, in
+// their order. This host can hold the others.
+func NotReady(s engine.Status) []string {
+	var list []string
+	for _, v := range s.VIPs {
+		if v.State != engine.Active && v.State != engine.Backup {
+			list = append(list, fmt.Sprintf("%s is %s: %s", v.Name, ShownState(v), v.Why))
+		}
+	}
+	return list
+}
+
+// config answers GET /v1/config with TOML.
+func (s *Server) config(c call) (any, error) {
+	effective := false
+	for key, values := range c.URL.Query() {
+		if key != "effective" {
+			return nil, problem(ProblemRequest, fmt.Sprintf("the configuration takes effective, not %q", key))
+		}
+		if err := parseFlag(key, values[0], &effective); err != nil {
+			return nil, err
+		}
+	}
+	return page{kind: "application/toml", text: s.back.Config(effective)}, nil
+}
+
+// parseFlag reads a switch of a query.
+func parseFlag(key, text string, into *bool) error {
+	switch text {
+	case "", "0", "false":
+		*into = false
+	case "1", "true":
+		*into = true
+	default:
+		return problem(ProblemRequest, key+" is 0 or 1")
+	}
+	return nil
 }
 
 // findVIP finds a VIP by name, or says which there are.

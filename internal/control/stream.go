@@ -33,6 +33,7 @@ type query struct {
 	seq    uint64    // only records above
 	after  time.Time // only records at or after
 	types  []string  // none = all
+	names  []string  // of VIPs, checks or interfaces; none = all
 	follow bool
 }
 
@@ -41,16 +42,20 @@ func (q query) wants(r engine.Record) bool {
 	if r.Time.Before(q.after) {
 		return false
 	}
-	return len(q.types) == 0 || slices.Contains(q.types, string(r.Type))
+	if len(q.types) > 0 && !slices.Contains(q.types, string(r.Type)) {
+		return false
+	}
+	return len(q.names) == 0 || slices.ContainsFunc(q.names, func(name string) bool { return concerns(r, name) })
+}
+
+// concerns reports whether a record is about a VIP, check or interface. One of a
+// drain or failover may be about several: "inside, web".
+func concerns(r engine.Record, name string) bool {
+	return r.Name == name || slices.Contains(strings.Split(r.Name, ", "), name)
 }
 
 // events answers GET /v1/events: JSON lines, oldest first.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		problem(ProblemMethod, "/v1/events takes no "+r.Method).write(w)
-		return
-	}
 	q, err := parseQuery(r, time.Now())
 	if err != nil {
 		problemOf(err).write(w)
@@ -88,12 +93,12 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, node string, q q
 			if !q.wants(rec) {
 				continue
 			}
-			_ = rc.SetWriteDeadline(time.Now().Add(patience))
+			bound(w)
 			if enc.Encode(rec.Document(node)) != nil {
 				return
 			}
 		}
-		_ = rc.SetWriteDeadline(time.Now().Add(patience))
+		bound(w)
 		if rc.Flush() != nil || !q.follow {
 			return
 		}
@@ -107,21 +112,28 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, node string, q q
 	}
 }
 
-// parseQuery reads ?since=&type=&follow= and Last-Event-ID.
+// parseQuery reads ?since=&type=&name=&follow= and Last-Event-ID, which is the
+// number of the last event that a client has got and goes before ?since=.
 func parseQuery(r *http.Request, now time.Time) (query, error) {
 	var q query
 	values := r.URL.Query()
 	for key := range values {
-		if key != "since" && key != "type" && key != "follow" {
-			return q, problem(ProblemRequest, fmt.Sprintf("events take since, type and follow, not %q", key))
+		if !slices.Contains([]string{"since", "type", "name", "follow"}, key) {
+			return q, problem(ProblemRequest, fmt.Sprintf("events take since, type, name and follow, not %q", key))
 		}
 	}
 	since := values.Get("since")
-	if since == "" {
-		since = r.Header.Get("Last-Event-ID")
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		if _, err := strconv.ParseUint(last, 10, 64); err != nil {
+			return q, problem(ProblemRequest, fmt.Sprintf("Last-Event-ID is the number of an event, not %q", last))
+		}
+		since = last
 	}
 	if err := q.parseSince(since, now); err != nil {
 		return q, err
+	}
+	for _, list := range values["name"] {
+		q.names = append(q.names, strings.Split(list, ",")...)
 	}
 	for _, list := range values["type"] {
 		for t := range strings.SplitSeq(list, ",") {
@@ -133,14 +145,7 @@ func parseQuery(r *http.Request, now time.Time) (query, error) {
 			q.types = append(q.types, t)
 		}
 	}
-	switch values.Get("follow") {
-	case "", "0", "false":
-	case "1", "true":
-		q.follow = true
-	default:
-		return q, problem(ProblemRequest, "follow is 0 or 1")
-	}
-	return q, nil
+	return q, parseFlag("follow", values.Get("follow"), &q.follow)
 }
 
 // parseSince reads a number of a record, a time, or how long ago.

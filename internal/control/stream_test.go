@@ -4,10 +4,17 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/vipd/vipd/internal/control"
 	"github.com/vipd/vipd/pkg/engine"
@@ -78,5 +85,36 @@ func TestFollowersBounded(t *testing.T) {
 		} else if time.Now().After(deadline) {
 			t.Fatal("the place of a client that left is not free:", got)
 		}
+	}
+}
+
+// TestRecordTypes compares the types that events can be filtered by with those
+// that the engine has.
+func TestRecordTypes(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../pkg/engine/action.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if typ, ok := spec.Type.(*ast.Ident); ok && typ.Name == "RecordType" {
+			text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Error(err)
+			}
+			want = append(want, text)
+		}
+		return true
+	})
+	got := control.RecordTypes()
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+		t.Errorf("-engine +control:\n%s", diff)
 	}
 }

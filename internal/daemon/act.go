@@ -23,7 +23,7 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 	case engine.Announce:
 		d.announcer.Announce(netif.Announcement{
 			Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Is4(),
-			Addresses: a.Addresses, Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause,
+			Addresses: a.Addresses, Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause, Left: d.takeovers.announced(a.VIP, d.timings),
 		})
 	case engine.RunCheck:
 		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)
@@ -41,6 +41,7 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		d.hooks.Stop(a.VIP, a.Seq)
 	case engine.Report:
 		d.journal.Add(a.Record)
+		d.takeovers.reported(a.Record, d.timings)
 		if a.Record.Type == engine.RecordDrain {
 			d.drains.touch()
 		}

@@ -17,7 +17,7 @@ import (
 // Status implements control.Source.
 func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
 	doc := control.StatusDocument{Node: control.Node{
-		Version: d.opts.Version, Revision: d.opts.Revision, PID: os.Getpid(), Edge: d.edge(),
+		Version: d.opts.Version, Revision: d.opts.Revision, PID: os.Getpid(), Watchdog: d.pings.Load(), Edge: d.edge(),
 	}}
 	var err error
 	if doc.Status, err = ask(ctx, d, d.status); err != nil {
@@ -30,6 +30,7 @@ func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
 	d.reloads.mu.Unlock()
 	doc.Node.Events, doc.Node.Recording = d.history()
 	doc.Node.Config.Path, doc.Node.Config.Hash = d.opts.ConfigPath, hash(cfg)
+	doc.Node.Config.RestartRequired = d.restartRequired(cfg)
 	return doc, nil
 }
 
@@ -79,6 +80,14 @@ func (d *Daemon) WhatIf(ctx context.Context, q whatif.Question) (whatif.Answer, 
 		return whatif.Answer{}, err
 	}
 	return whatif.Ask(m.eng, m.at, q)
+}
+
+// Config implements control.Source.
+func (d *Daemon) Config(effective bool) string {
+	if effective {
+		return d.cfg.Load().Effective
+	}
+	return d.cfg.Load().Written
 }
 
 // Do implements control.Commander.

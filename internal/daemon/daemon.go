@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/internal/control/metrics"
 	"github.com/vipd/vipd/internal/hook"
 	"github.com/vipd/vipd/internal/journal"
 	"github.com/vipd/vipd/internal/netif"
@@ -50,6 +51,7 @@ type Daemon struct {
 	log     *slog.Logger
 	started time.Time
 	cfg     atomic.Pointer[config.Config]
+	first   *config.Config // that the daemon started with
 	reloads reloads
 	drains  *drains
 
@@ -79,7 +81,9 @@ type Daemon struct {
 	hooks     *hook.Runner
 	journal   *journal.Journal
 	recorder  *journal.Recorder // nil when nothing is recorded
-	lateness  *control.Lateness
+	timings   *metrics.Timings
+	takeovers takeovers               // used in turns only
+	pings     atomic.Uint64           // of systemd's watchdog
 	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside of turns
 }
 
@@ -103,7 +107,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ended: make(chan struct{}),
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
-		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), lateness: control.NewLateness(),
+		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), first: cfg, timings: metrics.NewTimings(), takeovers: takeovers{},
 	}
 	d.cfg.Store(cfg)
 	d.journal = journal.Open(journal.Options{
@@ -134,12 +138,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.opts.Socket != "" {
 		socket = d.opts.Socket
 	}
-	server, err := control.New(d, control.Options{
-		Socket: socket, AdminGroup: cfg.Control.AdminGroup, MetricsListen: cfg.Metrics.Listen, Lateness: d.lateness, Log: d.log,
-	})
+	page, err := metrics.Page(d, d.timings)
 	if err != nil {
 		return err
 	}
+	server := control.New(d, control.Options{
+		Socket: socket, AdminGroup: cfg.Control.AdminGroup, MetricsListen: cfg.Metrics.Listen, Metrics: page, Log: d.log,
+	})
 	if err := server.Listen(); err != nil {
 		return err
 	}
@@ -177,7 +182,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.log.Warn("drains of the last run are lost", "error", err)
 	}
 	d.turn(func(time.Time) {
-		d.configure(cfg)
+		d.configure(cfg, engine.Actor{})
 		d.recordingBegun()
 		if len(kept) > 0 {
 			d.step(engine.RestoreDrains{Drains: kept})
@@ -206,7 +211,7 @@ func (d *Daemon) hangups(ctx context.Context) {
 	for {
 		select {
 		case <-hup:
-			if _, err := d.Reload(ctx, "SIGHUP"); err != nil {
+			if _, err := d.Reload(ctx, engine.Actor{Name: "SIGHUP"}, false); err != nil {
 				d.log.Error("reload", "error", err)
 			}
 		case <-ctx.Done():
@@ -236,6 +241,7 @@ func (d *Daemon) watchdog(ctx context.Context) {
 		case <-tick.C:
 			if d.turn(func(time.Time) {}) {
 				d.notify("WATCHDOG=1")
+				d.pings.Add(1)
 			}
 		case <-ctx.Done():
 			return

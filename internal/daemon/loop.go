@@ -67,7 +67,7 @@ func (d *Daemon) alarm() {
 	}
 	d.turn(func(now time.Time) {
 		if due := d.eng.Next(); !due.IsZero() && !now.Before(due) {
-			d.lateness.Observe(now.Sub(due))
+			d.timings.Late(now.Sub(due))
 			d.step(engine.Wake{})
 		}
 	})

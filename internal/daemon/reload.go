@@ -44,31 +44,54 @@ func (r *reloads) tried(now time.Time, problem string) {
 	}
 }
 
-// Reload reads the configuration again. An invalid one changes nothing.
-func (d *Daemon) Reload(_ context.Context, actor string) (control.ReloadResult, error) {
-	d.reloads.one.Lock()
-	defer d.reloads.one.Unlock()
-	d.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
-	defer d.notify("READY=1")
+// restartRequired reports whether a configuration asks for something that only
+// takes effect with a restart.
+func (d *Daemon) restartRequired(cfg *config.Config) bool {
+	return cfg.Control != d.first.Control || cfg.Metrics != d.first.Metrics
+}
+
+// plan reads the configuration again and says what it would change. The
+// configuration is nil when it is invalid.
+func (d *Daemon) plan() (*config.Config, control.ReloadResult, error) {
 	old := d.cfg.Load()
 	cfg, problems := disk.Load(d.opts.ConfigPath)
 	result := control.ReloadResult{Hash: hash(old)}
 	if cfg == nil {
 		result.Problems = texts(problems, config.Error)
+		return nil, result, nil
+	}
+	if err := nameNode(cfg); err != nil {
+		return nil, result, err
+	}
+	result.Hash, result.Changes, result.Warnings = hash(cfg), config.Diff(old, cfg), texts(problems, config.Warning)
+	if d.restartRequired(cfg) {
+		result.Warnings = append(result.Warnings, "[control] and [metrics] change only with a restart")
+	}
+	return cfg, result, nil
+}
+
+// Reload implements control.Commander.
+func (d *Daemon) Reload(_ context.Context, actor engine.Actor, dry bool) (control.ReloadResult, error) {
+	d.reloads.one.Lock()
+	defer d.reloads.one.Unlock()
+	if dry {
+		_, result, err := d.plan()
+		return result, err
+	}
+	d.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
+	defer d.notify("READY=1")
+	cfg, result, err := d.plan()
+	if err != nil {
+		return result, err
+	}
+	if cfg == nil {
 		d.reloads.tried(time.Now(), result.Problems[0])
-		d.log.Error("configuration not reloaded, the old one goes on", "path", d.opts.ConfigPath, "by", actor,
+		d.log.Error("configuration not reloaded, the old one goes on", "path", d.opts.ConfigPath, "by", actor.Name,
 			"problems", len(result.Problems), "first", result.Problems[0])
 		return result, nil
 	}
-	if err := nameNode(cfg); err != nil {
-		return result, err
-	}
-	result.Hash, result.Changes, result.Warnings = hash(cfg), config.Diff(old, cfg), texts(problems, config.Warning)
-	if cfg.Control != old.Control || cfg.Metrics != old.Metrics {
-		result.Warnings = append(result.Warnings, "[control] and [metrics] change only with a restart")
-	}
-	d.log.Info("configuration reloaded", "by", actor, "changes", strings.Join(result.Changes, "; "))
-	if !d.turn(func(time.Time) { d.configure(cfg) }) {
+	d.log.Info("configuration reloaded", "by", actor.Name, "changes", strings.Join(result.Changes, "; "))
+	if !d.turn(func(time.Time) { d.configure(cfg, actor) }) {
 		return result, errEnded
 	}
 	d.reloads.tried(time.Now(), "")
@@ -100,7 +123,7 @@ func scriptUser(cfg *config.Config) string {
 
 // configure puts a configuration in force: ports first, so that no advert is
 // missed, then the engine. It belongs into a turn.
-func (d *Daemon) configure(cfg *config.Config) {
+func (d *Daemon) configure(cfg *config.Config, actor engine.Actor) {
 	for name := range d.cfg.Load().Engine.VIPs {
 		if _, stays := cfg.Engine.VIPs[name]; !stays {
 			d.leaving[name] = true
@@ -113,7 +136,7 @@ func (d *Daemon) configure(cfg *config.Config) {
 	d.cfg.Store(cfg)
 	d.probes.Configure(probe.Settings{User: scriptUser(cfg), Log: d.log})
 	d.openPorts(cfg)
-	d.step(engine.Configure{Config: cfg.Engine})
+	d.step(engine.Configure{Config: cfg.Engine, Actor: actor})
 	d.watch(cfg)
 }
 
@@ -215,6 +238,8 @@ func (d *Daemon) membership(cfg *config.Config, key portKey) *membership {
 
 // hash is the short digest of a configuration in force.
 func hash(cfg *config.Config) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", *cfg))
+	plain := *cfg
+	plain.Written, plain.Effective = "", "" // say the same again
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", plain))
 	return fmt.Sprintf("%x", sum[:4])[:7]
 }

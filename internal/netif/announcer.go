@@ -28,6 +28,10 @@ type Announcement struct {
 	Repeat    int           // frames per address, 1 or more
 	Interval  time.Duration // between the frames of one address, 0 or more
 	Cause     string        // label of the counters: takeover, contest, link, refresh
+
+	// Left, when set, is called once, when the first frame has left. It must not
+	// block or call the Announcer.
+	Left func(at time.Time)
 }
 
 // Counter names what is counted: announcements on an interface (of Announcement.
@@ -299,6 +303,10 @@ func (n *Announcer) send(b *burst, o *outlet, hops []neighbourAt, now time.Time)
 	}
 	b.next++
 	n.count(b, ip, err)
+	if err == nil && b.Left != nil {
+		b.Left(time.Now())
+		b.Left = nil
+	}
 	if err != nil {
 		n.log.Debug("announcement not sent", "owner", b.Owner, "address", ip.String(), "error", err)
 	}

@@ -11,6 +11,10 @@ type Config struct {
 	GroupHooks map[string]Hooks // by sync group
 	ScriptUser string           // runs hooks, and the checks of type exec that name no user of their own; "" = not said
 	Files      []string         // that were read, the first one first
+
+	// Written is what the files say, and Effective the same with every default
+	// filled in, both as TOML and without secrets.
+	Written, Effective string
 }
 
 // Control is how commands reach the daemon.
@@ -41,6 +45,7 @@ func Load(r Reader, name string) (*Config, *Problems) {
 			if problems.Errors() > 0 {
 				return nil, problems
 			}
+			config.Written, config.Effective = written(root, false), written(root, true)
 			for _, f := range l.files {
 				config.Files = append(config.Files, f.name)
 			}

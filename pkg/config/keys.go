@@ -19,6 +19,7 @@ type key struct {
 	only []string // the types of check that have it; none = every one
 
 	polled bool // not for types of check that are watched
+	secret bool // never shown
 }
 
 // table is one row of the tables, with what others call it.

@@ -124,6 +124,10 @@ type Record struct {
 	Text     string     `json:"text"`             // the sentence for a human
 	Cause    uint64     `json:"cause,omitempty"`
 	Severity Severity   `json:"severity"`
+	Actor    Actor      `json:"actor,omitzero"` // of a drain, undrain, failover or reload: who asked
+	// Took is how long it took: the silence before a takeover, or from a release
+	// to it; the kernel's work on addresses. 0 = not measured.
+	Took time.Duration `json:"took_ns,omitempty"`
 }
 
 // EventSchema names the form of an [EventDocument].

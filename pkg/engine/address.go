@@ -76,7 +76,7 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 	v.applied, v.there, v.appliedAt, v.failures, v.lastErr = true, v.want, now, 0, ""
 	switch {
 	case v.want:
-		e.report(now, Record{Type: RecordAddress, Name: v.name, To: "present", Cause: v.record,
+		e.report(now, Record{Type: RecordAddress, Name: v.name, To: "present", Cause: v.record, Took: ev.Took,
 			Text: fmt.Sprintf("%s: %s on %s after %s", v.name, prefixes(v.cfg.Addresses), v.cfg.Interface, round(ev.Took))})
 		v.planBursts(now, "takeover")
 		e.announceDue(now, v)
@@ -87,7 +87,7 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 		}
 	case v.leaving:
 		if had {
-			e.report(now, Record{Type: RecordAddress, Name: v.name, To: "absent", Cause: v.record,
+			e.report(now, Record{Type: RecordAddress, Name: v.name, To: "absent", Cause: v.record, Took: ev.Took,
 				Text: fmt.Sprintf("%s: %s gone from %s after %s", v.name, prefixes(v.cfg.Addresses), v.cfg.Interface, round(ev.Took))})
 		}
 		e.left(now, v)

@@ -74,7 +74,7 @@ func TestHeldUntilGone(t *testing.T) {
 	if v := e.Status(now).VIPs[0]; !v.Held || v.Entered == "" {
 		t.Fatalf("an Active with its addresses: held %t, entered because %q", v.Held, v.Entered)
 	}
-	set, ok := wanted(e.Step(now, engine.Drain{Actor: "anna"}))
+	set, ok := wanted(e.Step(now, engine.Drain{Actor: engine.Actor{Name: "anna"}}))
 	if v := e.Status(now).VIPs[0]; !ok || set.Present || v.State != engine.Initialize || !v.Held {
 		t.Errorf("while the addresses leave: %s, held %t", v.State, v.Held)
 	}

@@ -140,9 +140,9 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 		case 1:
 			h.SetCheck("svc", w.Random().IntN(2) > 0)
 		case 2:
-			h.Do(engine.Drain{Names: []string{"mail"}, Actor: "anna", For: 2 * time.Second})
+			h.Do(engine.Drain{Names: []string{"mail"}, Actor: engine.Actor{Name: "anna"}, For: 2 * time.Second})
 		case 3:
-			h.Do(engine.Failover{ID: 7, Name: "web", Actor: "anna"})
+			h.Do(engine.Failover{ID: 7, Name: "web", Actor: engine.Actor{Name: "anna"}})
 		case 4:
 			h.RemoveAddresses("web")
 		case 5:
@@ -191,7 +191,7 @@ func TestCloneGoesItsOwnWay(t *testing.T) {
 		events := []engine.Event{
 			engine.CheckDone{Check: "svc"}, engine.CheckDone{Check: "app"}, engine.Wake{},
 			engine.LinkChanged{Link: engine.Link{Name: "eth0", Present: true}},
-			engine.Drain{ID: 1, Actor: "b"}, engine.Undrain{ID: 2, Actor: "b"}, engine.Stop{},
+			engine.Drain{ID: 1, Actor: engine.Actor{Name: "b"}}, engine.Undrain{ID: 2, Actor: engine.Actor{Name: "b"}}, engine.Stop{},
 		}
 		live := func(e *engine.Engine) (did []string) {
 			at := now

@@ -48,7 +48,7 @@ func (e *Engine) drain(now time.Time, ev Drain) {
 		e.refuseUnknown(ev.ID, unknown)
 		return
 	}
-	d := &DrainStatus{Actor: ev.Actor, Reason: ev.Reason, Since: now}
+	d := &DrainStatus{Actor: ev.Actor.Name, Reason: ev.Reason, Since: now}
 	if ev.For > 0 {
 		d.Until = now.Add(ev.For)
 	}
@@ -56,7 +56,7 @@ func (e *Engine) drain(now time.Time, ev Drain) {
 		v.drained = d
 		e.schedule(v)
 	}
-	cause := e.report(now, Record{Type: RecordDrain, Name: names(vips), To: "drained", Severity: Notice,
+	cause := e.report(now, Record{Type: RecordDrain, Name: names(vips), To: "drained", Severity: Notice, Actor: ev.Actor,
 		Text: fmt.Sprintf("%s: %s", names(vips), d.text())})
 	e.evaluate(now, cause)
 	e.do(Answer{ID: ev.ID, Text: "drained: " + names(vips)})
@@ -87,16 +87,16 @@ func (e *Engine) undrain(now time.Time, ev Undrain) {
 	for _, v := range vips {
 		v.router.Yield(false)
 		if v.drained != nil {
-			e.endDrain(now, v, ev.Actor)
+			e.endDrain(now, v, ev.Actor.Name, ev.Actor)
 		}
 	}
 	e.evaluate(now, 0)
 	e.do(Answer{ID: ev.ID, Text: "in service: " + names(vips)})
 }
 
-func (e *Engine) endDrain(now time.Time, v *vip, why string) {
+func (e *Engine) endDrain(now time.Time, v *vip, why string, actor Actor) {
 	v.drained = nil
-	e.report(now, Record{Type: RecordDrain, Name: v.name, From: "drained", Severity: Notice,
+	e.report(now, Record{Type: RecordDrain, Name: v.name, From: "drained", Severity: Notice, Actor: actor,
 		Text: fmt.Sprintf("%s: drain ended: %s", v.name, why)})
 	e.schedule(v)
 }
@@ -119,14 +119,14 @@ func (e *Engine) failover(now time.Time, ev Failover) {
 		return
 	}
 	v.moving = &move{id: ev.ID, since: now}
-	cause := e.report(now, Record{Type: RecordFailover, Name: v.name, Severity: Notice,
-		Text: fmt.Sprintf("%s: failover asked for by %s", names(vips), ev.Actor)})
+	cause := e.report(now, Record{Type: RecordFailover, Name: v.name, Severity: Notice, Actor: ev.Actor,
+		Text: fmt.Sprintf("%s: failover asked for by %s", names(vips), ev.Actor.Name)})
 	for _, m := range vips {
 		m.router.Yield(true)
 	}
 	for _, m := range vips {
 		if m.router.State() == vrrp.Active {
-			e.withdraw(now, m, Initialize, "failover", "given away by "+ev.Actor, cause)
+			e.withdraw(now, m, Initialize, "failover", "given away by "+ev.Actor.Name, cause)
 		}
 	}
 }

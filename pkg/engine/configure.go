@@ -16,13 +16,17 @@ import (
 // configure replaces the configuration as a difference: what did not change is
 // not touched. A VIP that moves to another interface or virtual router is
 // released first.
-func (e *Engine) configure(now time.Time, cfg Config) {
+func (e *Engine) configure(now time.Time, ev Configure) {
+	cfg := ev.Config
 	kind, text := RecordReload, "configuration replaced"
+	if ev.Actor != (Actor{}) {
+		text += " by " + ev.Actor.Name
+	}
 	if e.cfg.VIPs == nil {
 		kind, text = RecordStart, "started with node name "+cfg.Node
 	}
 	e.cfg = cfg
-	cause := e.report(now, Record{Type: kind, Text: text, Severity: Notice})
+	cause := e.report(now, Record{Type: kind, Text: text, Severity: Notice, Actor: ev.Actor})
 	e.configureChecks(now, cfg.Checks, kind == RecordReload)
 	e.orderChecks()
 	for _, v := range e.vips {

@@ -69,7 +69,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	case Stop:
 		e.stop(now)
 	case Configure:
-		e.configure(now, ev.Config)
+		e.configure(now, ev)
 	case AdvertReceived:
 		e.advertReceived(now, ev)
 	case LinkChanged:
@@ -183,10 +183,12 @@ func (e *Engine) advertReceived(now time.Time, ev AdvertReceived) {
 // releaseHeard lets the release of one member of a sync group count for all of
 // them: the peer gives the whole group up.
 func (e *Engine) releaseHeard(now time.Time, v *vip) {
+	v.releasedAt = now
 	if v.group == nil {
 		return
 	}
 	for _, m := range v.group.members {
+		m.releasedAt = now
 		m.router.Shorten(now)
 		e.schedule(m)
 	}

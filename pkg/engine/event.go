@@ -22,7 +22,10 @@ type (
 	Stop struct{}
 
 	// Configure replaces the configuration. What did not change is not touched.
-	Configure struct{ Config Config }
+	Configure struct {
+		Config Config
+		Actor  Actor // who asked for a reload
+	}
 
 	// AdvertReceived is an advert that passed vrrp.Filter and vrrp.Parse.
 	AdvertReceived struct {
@@ -105,7 +108,7 @@ type (
 	Drain struct {
 		ID     uint64
 		Names  []string
-		Actor  string // who asked, for the record: "anna (uid 1004)"
+		Actor  Actor // who asked
 		Reason string
 		For    time.Duration
 	}
@@ -118,7 +121,7 @@ type (
 	Undrain struct {
 		ID    uint64
 		Names []string
-		Actor string
+		Actor Actor
 	}
 
 	// Failover gives one held VIP (and its sync group) to a peer. Answered when a
@@ -126,13 +129,27 @@ type (
 	Failover struct {
 		ID    uint64
 		Name  string
-		Actor string
+		Actor Actor
 	}
 
 	// Noted is something that only the daemon around the engine knows, and that
 	// belongs into the history: it becomes a [Report] and changes nothing.
 	Noted struct{ Record Record }
 )
+
+// Actor is who asked for a change.
+type Actor struct {
+	Name    string  `json:"name"`             // in a sentence: "anna (uid 1004)", "SIGHUP"
+	Process Process `json:"process,omitzero"` // that called; zero = none did
+}
+
+// Process is a process as the kernel knows it. The PID is 0 when it is not in
+// our PID namespace.
+type Process struct {
+	PID int32  `json:"pid"`
+	UID uint32 `json:"uid"`
+	GID uint32 `json:"gid"`
+}
 
 // Link is a network interface as the kernel has it.
 type Link struct {

@@ -53,6 +53,9 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// anna is the operator.
+var anna = engine.Actor{Name: "anna"}
+
 // scenario is one world and the transcript it writes.
 type scenario struct {
 	t   *testing.T
@@ -158,13 +161,13 @@ func (s *scenario) run(f []string) {
 		s.must(err)
 		s.w.Loss = loss
 	case "drain": // drain lb1 [web …]
-		host().Do(engine.Drain{Names: f[2:], Actor: "anna"})
+		host().Do(engine.Drain{Names: f[2:], Actor: anna})
 	case "drain-for": // drain-for lb1 2s
-		host().Do(engine.Drain{Actor: "anna", Reason: "kernel upgrade", For: s.duration(f[2])})
+		host().Do(engine.Drain{Actor: anna, Reason: "kernel upgrade", For: s.duration(f[2])})
 	case "undrain":
-		host().Do(engine.Undrain{Names: f[2:], Actor: "anna"})
+		host().Do(engine.Undrain{Names: f[2:], Actor: anna})
 	case "failover": // failover lb1 web
-		host().Do(engine.Failover{Name: f[2], Actor: "anna"})
+		host().Do(engine.Failover{Name: f[2], Actor: anna})
 	case "stop":
 		host().Do(engine.Stop{})
 	case "steal": // somebody removes the addresses of a VIP

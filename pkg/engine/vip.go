@@ -50,6 +50,8 @@ type vip struct {
 	quiet   bool // the first advert waits for the addresses
 	loser   bool // lost to a better Active: a last advert is sent when the addresses are gone
 
+	releasedAt time.Time // when the Active gave it up, the last time
+
 	sent, received, releasesSent, releasesReceived uint64
 	contests, restored                             uint64
 	transitions                                    map[string]uint64
@@ -115,7 +117,7 @@ func (e *Engine) wake(now time.Time, v *vip) {
 	e.announceDue(now, v)
 	expired := v.drained != nil && !v.drained.Until.IsZero() && !now.Before(v.drained.Until)
 	if expired {
-		e.endDrain(now, v, "its time is over")
+		e.endDrain(now, v, "its time is over", Actor{})
 	}
 	if expired || !v.blockedUntil.IsZero() && !now.Before(v.blockedUntil) {
 		e.evaluate(now, 0)
@@ -178,6 +180,19 @@ func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause u
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
 	e.startHook(now, v)
 	e.endMove(now, v, true)
+}
+
+// silence is how long a takeover was in coming: since the last advert of the
+// Active that died, or since it gave up. 0 when nothing was waited for.
+func (v *vip) silence(now time.Time, reason vrrp.Reason) time.Duration {
+	heard := v.router.Heard()
+	switch {
+	case reason == vrrp.ReasonRelease && !v.releasedAt.IsZero():
+		return now.Sub(v.releasedAt)
+	case reason == vrrp.ReasonNoResponse && heard.Source.IsValid():
+		return now.Sub(heard.At)
+	}
+	return 0
 }
 
 func (e *Engine) activeText(now time.Time, v *vip, reason vrrp.Reason) string {
@@ -285,8 +300,12 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 	if to == Fault {
 		severity = Warning
 	}
+	var took time.Duration
+	if to == Active {
+		took = v.silence(now, vrrp.Reason(reason))
+	}
 	v.record = e.report(now, Record{
-		Type: RecordTransition, Name: v.name, From: string(from), To: string(to), Reason: reason, Cause: cause, Severity: severity,
+		Type: RecordTransition, Name: v.name, From: string(from), To: string(to), Reason: reason, Cause: cause, Severity: severity, Took: took,
 		Text: fmt.Sprintf("%s: %s -> %s (%s)", v.name, from, to, text),
 	})
 	v.entered = e.out[len(e.out)-1].(Report).Record // with its number and times

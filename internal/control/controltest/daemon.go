@@ -24,6 +24,8 @@ type Daemon struct {
 	Reloads control.ReloadResult           // what a reload says
 	Probes  map[string]control.CheckResult // what a probe says, by check
 
+	Written, Effective string // the configuration
+
 	mu      sync.Mutex
 	records []engine.Record
 	more    chan struct{}
@@ -125,17 +127,17 @@ func (d *Daemon) drain(ev engine.Drain) string {
 			continue
 		}
 		names = append(names, v.Name)
-		v.Drained = &engine.DrainStatus{Actor: ev.Actor, Reason: ev.Reason, Since: d.Doc.Now}
+		v.Drained = &engine.DrainStatus{Actor: ev.Actor.Name, Reason: ev.Reason, Since: d.Doc.Now}
 		if ev.For > 0 {
 			v.Drained.Until = d.Doc.Now.Add(ev.For)
 		}
 		if !d.Stay {
-			v.State, v.Stage, v.Held, v.Reason, v.Why = engine.Fault, engine.Eligible, false, "drained", "drained by "+ev.Actor
-			v.Since, v.Blockers = d.Doc.Now, []engine.Blocker{{Kind: engine.BlockedDrain, Text: "drained by " + ev.Actor}}
+			v.State, v.Stage, v.Held, v.Reason, v.Why = engine.Fault, engine.Eligible, false, "drained", "drained by "+ev.Actor.Name
+			v.Since, v.Blockers = d.Doc.Now, []engine.Blocker{{Kind: engine.BlockedDrain, Text: "drained by " + ev.Actor.Name}}
 		}
 	}
 	d.Doc.Drained = len(names) == len(d.Doc.VIPs)
-	d.record(engine.Record{Time: d.Doc.Now, Type: engine.RecordDrain, Severity: engine.Notice, Text: strings.Join(names, ", ") + " drained by " + ev.Actor})
+	d.record(engine.Record{Time: d.Doc.Now, Type: engine.RecordDrain, Severity: engine.Notice, Actor: ev.Actor, Text: strings.Join(names, ", ") + " drained by " + ev.Actor.Name})
 	return strings.Join(names, ", ") + " drained"
 }
 
@@ -191,8 +193,16 @@ func (d *Daemon) RunCheck(ctx context.Context, name string) (control.CheckResult
 }
 
 // Reload implements control.Commander.
-func (d *Daemon) Reload(context.Context, string) (control.ReloadResult, error) {
+func (d *Daemon) Reload(context.Context, engine.Actor, bool) (control.ReloadResult, error) {
 	return d.Reloads, nil
+}
+
+// Config implements control.Source.
+func (d *Daemon) Config(effective bool) string {
+	if effective {
+		return d.Effective
+	}
+	return d.Written
 }
 
 // At is a time on the day of the fixtures, in UTC: At(14, 5, 2.118).

@@ -68,9 +68,9 @@ func live(w *sim.World) {
 		case 1:
 			h.SetCheck("svc", w.Random().IntN(2) > 0)
 		case 2:
-			h.Do(engine.Drain{ID: 3, Actor: "anna", For: time.Second})
+			h.Do(engine.Drain{ID: 3, Actor: engine.Actor{Name: "anna"}, For: time.Second})
 		case 3:
-			h.Do(engine.Failover{ID: 4, Name: "web", Actor: "anna"})
+			h.Do(engine.Failover{ID: 4, Name: "web", Actor: engine.Actor{Name: "anna"}})
 		case 4:
 			h.RemoveAddresses("web")
 		default:

@@ -139,11 +139,11 @@ func fault(w *sim.World) {
 			h.Configure(cfg)
 		}
 	case 8:
-		h.Do(engine.Drain{Actor: "swarm"})
+		h.Do(engine.Drain{Actor: engine.Actor{Name: "swarm"}})
 	case 9:
-		h.Do(engine.Undrain{Actor: "swarm"})
+		h.Do(engine.Undrain{Actor: engine.Actor{Name: "swarm"}})
 	case 10:
-		h.Do(engine.Failover{Name: "web", Actor: "swarm"})
+		h.Do(engine.Failover{Name: "web", Actor: engine.Actor{Name: "swarm"}})
 	case 11:
 		h.RemoveAddresses("web")
 	case 12, 13, 14:
@@ -201,7 +201,7 @@ func heal(w *sim.World, began []engine.Config) {
 		if !h.Running() {
 			h.Boot()
 		}
-		h.Do(engine.Undrain{Actor: "swarm"})
+		h.Do(engine.Undrain{Actor: engine.Actor{Name: "swarm"}})
 	}
 	for i, cfg := range began {
 		w.Hosts()[i].Configure(cfg)

@@ -109,11 +109,11 @@ func (w *world) pose(q Question) {
 	case "priority":
 		w.setPriority(q.names[0], q.priority)
 	case "drain":
-		w.step(engine.Drain{Names: q.names, Actor: "you"})
+		w.step(engine.Drain{Names: q.names, Actor: engine.Actor{Name: "you"}})
 	case "undrain":
-		w.step(engine.Undrain{Names: q.names, Actor: "you"})
+		w.step(engine.Undrain{Names: q.names, Actor: engine.Actor{Name: "you"}})
 	case "failover":
-		w.step(engine.Failover{Name: q.names[0], Actor: "you"})
+		w.step(engine.Failover{Name: q.names[0], Actor: engine.Actor{Name: "you"}})
 	}
 }
 

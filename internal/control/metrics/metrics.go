@@ -1,4 +1,4 @@
-package control
+package metrics
 
 import (
 	"context"
@@ -13,46 +13,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/vipd/vipd/internal/control"
 	"github.com/vipd/vipd/pkg/engine"
 )
 
-// Lateness is the histogram vipd_timer_lateness_seconds: how much later than
-// asked for the engine's loop was woken. It may be used from many goroutines.
-type Lateness struct{ histogram prometheus.Histogram }
+const (
+	most    = 16              // pages at once
+	patient = 2 * time.Second // how long the source may take
+)
 
-// NewLateness makes an empty histogram with buckets from 100 µs to 1 s.
-func NewLateness() *Lateness {
-	return &Lateness{prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:    "vipd_timer_lateness_seconds",
-		Help:    "How much later than asked for the loop was woken.",
-		Buckets: []float64{100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1},
-	})}
-}
-
-// Observe counts one wake-up. A negative lateness counts as none.
-func (l *Lateness) Observe(late time.Duration) { l.histogram.Observe(max(late, 0).Seconds()) }
-
-// metricsPage is the page /metrics.
-func metricsPage(src Source, late *Lateness) (http.Handler, error) {
+// Page is the page /metrics: what the source says, what was timed, and the
+// process itself. While the source does not answer, vipd_up is 0 and what the
+// source would say is missing.
+func Page(src control.Source, timings *Timings) (http.Handler, error) {
 	reg := prometheus.NewRegistry()
-	all := []prometheus.Collector{
-		collector{src},
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	}
-	if late != nil {
-		all = append(all, late.histogram)
-	}
-	for _, c := range all {
+	for _, c := range append(timings.collectors(), collector{src},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})) {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxFollowers}), nil
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: most}), nil
 }
 
 // collector prints a status as metrics.
-type collector struct{ src Source }
+type collector struct{ src control.Source }
 
 // desc describes a metric: its name without the prefix, what it says, its labels.
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -65,6 +50,10 @@ func vipDesc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
+	descUp         = desc("up", "Whether the daemon's loop answers; most others are missing while it does not.")
+	descReady      = desc("ready", "Whether every VIP takes part in its election, as ACTIVE or BACKUP.")
+	descRestart    = desc("restart_required", "Whether the file has a change that a reload does not apply.")
+	descWatchdog   = desc("watchdog_pings_total", "Pings sent to systemd's watchdog.")
 	descBuild      = desc("build_info", "Constant 1, labelled with what runs.", "version", "revision", "goversion")
 	descConfig     = desc("config_info", "Constant 1, labelled with the digest of the running configuration.", "config_hash")
 	descReloadOK   = desc("config_last_reload_successful", "Whether the last reload was applied; 1 while there was none.")
@@ -75,6 +64,7 @@ var (
 
 	descState       = vipDesc("state", "State of the virtual router, 1 for the current one.", "state")
 	descHeld        = vipDesc("held", "Whether this host has the addresses.")
+	descPresent     = vipDesc("present", "Whether this host has the address.", "address")
 	descVIPDrained  = vipDesc("drained", "Whether an operator took the VIP out of service.")
 	descPriority    = vipDesc("priority", "Effective priority.")
 	descConfigured  = vipDesc("priority_configured", "Configured priority.")
@@ -112,17 +102,22 @@ func (collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(out chan<- prometheus.Metric) {
-	doc, err := currentStatus(context.Background(), c.src)
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	defer cancel()
+	doc, err := c.src.Status(ctx)
+	m := sink{out}
+	m.gauge(descUp, truth(err == nil))
 	if err != nil {
-		out <- prometheus.NewInvalidMetric(descBuild, err)
 		return
 	}
-	m := sink{out}
 	m.gauge(descBuild, 1, doc.Node.Version, doc.Node.Revision, runtime.Version())
 	m.gauge(descConfig, 1, doc.Node.Config.Hash)
 	m.gauge(descReloadOK, truth(doc.Node.Config.LastReloadOK))
 	m.gauge(descReloadTime, unixSeconds(doc.Node.Config.Loaded))
+	m.gauge(descRestart, truth(doc.Node.Config.RestartRequired))
+	m.gauge(descReady, truth(len(control.NotReady(doc.Status)) == 0))
 	m.gauge(descDrained, truth(doc.Drained))
+	m.counter(descWatchdog, doc.Node.Watchdog)
 	if ev := doc.Node.Events; ev.Path != "" {
 		m.gauge(descUnsaved, float64(ev.Unsaved))
 		m.counter(descLostEvents, ev.Dropped)
@@ -171,10 +166,10 @@ func (s sink) counter(d *prometheus.Desc, v uint64, labels ...string) {
 
 // check sends everything about one check. A group has no probes to count.
 func (s sink) check(c engine.CheckStatus) {
-	s.gauge(descCheck, truth(c.State == checkUp), c.Name, c.Type)
+	s.gauge(descCheck, truth(c.State == "up"), c.Name, c.Type)
 	s.gauge(descMasked, truth(c.Masked != ""), c.Name, c.Type)
 	s.counter(descChanges, c.BecameUp, c.Name, "up")
-	s.counter(descChanges, c.BecameDown, c.Name, checkDown)
+	s.counter(descChanges, c.BecameDown, c.Name, "down")
 	if c.Group != nil {
 		return
 	}
@@ -199,6 +194,9 @@ func (s sink) vip(v engine.VIPStatus, now time.Time) {
 		s.gauge(descState, truth(v.State == state), with(strings.ToLower(string(state)))...)
 	}
 	s.gauge(descHeld, truth(v.Held), id...)
+	for _, p := range v.Addresses {
+		s.gauge(descPresent, truth(v.Held), with(p.Addr().String())...)
+	}
 	s.gauge(descVIPDrained, truth(v.Drained != nil), id...)
 	s.gauge(descPriority, float64(v.Priority.Effective), id...)
 	s.gauge(descConfigured, float64(v.Priority.Configured), id...)
