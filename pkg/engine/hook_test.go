@@ -145,12 +145,12 @@ func TestLateHookAnswers(t *testing.T) {
 	if first.Within != time.Second || first.State != Active || first.From != Backup {
 		t.Errorf("run %+v", first)
 	}
-	b.step(Drain{Actor: "anna"})
+	b.step(Drain{Actor: Actor{Name: "anna"}})
 	if got := pick[StopHook](b.acts); len(got) != 1 || got[0].Seq != first.Seq {
 		t.Errorf("stopped %+v, want %d", got, first.Seq)
 	}
 	b.obey()
-	b.step(Undrain{Actor: "anna"})
+	b.step(Undrain{Actor: Actor{Name: "anna"}})
 	second := until[RunHook](b)[0]
 	b.step(HookDone{VIP: "web", Seq: first.Seq, Result: HookOK})
 	if len(b.acts) != 0 {
