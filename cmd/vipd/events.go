@@ -36,6 +36,7 @@ func (a *app) eventsCommand() *cobra.Command {
 	flags.BoolVarP(&q.Follow, "follow", "f", false, "go on with what happens from now on")
 	flags.StringVar(&q.Since, "since", "", "begin 1h ago, at a time in RFC 3339, or after the event with this number (default 24h, with -f 10m)")
 	flags.StringSliceVar(&q.Types, "type", nil, "only events of these types")
+	flags.StringSliceVar(&q.Names, "name", nil, "only events about these vips, checks or interfaces")
 	_ = cmd.RegisterFlagCompletionFunc("type", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return control.RecordTypes(), cobra.ShellCompDirectiveNoFileComp
 	})

@@ -47,6 +47,7 @@ var errConfig = errors.New("configuration invalid")
 // exit code.
 func (a *app) finish(cmd *cobra.Command, err error) int {
 	var (
+		said        nagios
 		problem     *control.Problem
 		unreachable *control.UnreachableError
 		usage       usageError
@@ -58,10 +59,15 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 		return exitFailed
 	case errors.Is(err, errConfig):
 		return exitConfig
+	case errors.As(err, &said):
+		return int(said)
 	case !a.started, errors.As(err, &usage):
 		a.settle()
 		a.error(err)
 		a.hint(cmp.Or(usage.hint, cmd.CommandPath()+" --help"))
+		if cmd.Name() == "health" {
+			return int(nagiosUnknown)
+		}
 		return exitUsage
 	case errors.As(err, &problem):
 		for _, line := range problem.Problems {

@@ -12,10 +12,14 @@ import (
 
 // item is one line of bad news.
 type item struct {
-	rank  int // 0 is worst
+	rank  int // 0 = worstRank
 	style style
 	text  string
 }
+
+// worstRank is the rank of what nobody should sleep through: an address is nowhere, or
+// may be in two places, or this host could not take it.
+const worstRank = 0
 
 // news is everything that is not as it should be, worst first.
 func news(doc control.StatusDocument) []item {
@@ -27,11 +31,11 @@ func news(doc control.StatusDocument) []item {
 		switch {
 		case v.Drained != nil:
 		case v.State == engine.Fault:
-			add(0, red, "%s is in FAULT: %s (vipd why %s)", v.Name, faultReason(v), v.Name)
+			add(worstRank, red, "%s is in FAULT: %s (vipd why %s)", v.Name, faultReason(v), v.Name)
 		case v.State == engine.Active && !v.Held:
-			add(0, red, "%s is ACTIVE, but the kernel does not have its addresses: %s (vipd why %s)", v.Name, v.Why, v.Name)
+			add(worstRank, red, "%s is ACTIVE, but the kernel does not have its addresses: %s (vipd why %s)", v.Name, v.Why, v.Name)
 		case v.State == engine.Active && v.Active != nil:
-			add(0, red, "%s is ACTIVE here, and %s advertises it as well (vipd why %s)", v.Name, v.Active.Address, v.Name)
+			add(worstRank, red, "%s is ACTIVE here, and %s advertises it as well (vipd why %s)", v.Name, v.Active.Address, v.Name)
 		case v.State == engine.Initialize:
 			add(4, yellow, "%s has not joined its election: %s (vipd why %s)", v.Name, v.Why, v.Name)
 		}
@@ -39,6 +43,9 @@ func news(doc control.StatusDocument) []item {
 	if c := doc.Node.Config; !c.LastReloadOK {
 		add(1, red, "the last reload, %s ago, was refused: %s; %s still runs (vipd check-config)",
 			control.Age(doc.Now.Sub(c.LastReload)), c.LastReloadError, shortHash(c.Hash))
+	}
+	if doc.Node.Config.RestartRequired {
+		add(4, yellow, "[control] or [metrics] changed in %s: a restart applies that", doc.Node.Config.Path)
 	}
 	for _, c := range doc.Checks {
 		if c.State == checkDown {

@@ -81,6 +81,9 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 			"vipd.toml:7:1: error: unknown key `priorty` in [vip.web]",
 		}}
 	},
+	"well": func(d *controltest.Daemon, _ *control.Options) {
+		d.Doc.Checks[0].State = "up"
+	},
 	"unchanged": func(d *controltest.Daemon, _ *control.Options) { d.Reloads.Changes = nil },
 	"faulty": func(d *controltest.Daemon, _ *control.Options) {
 		now := d.Doc.Now

@@ -51,7 +51,7 @@ func (a *app) printStatus(doc control.StatusDocument, wide bool) {
 	}
 	if len(doc.Checks) > 0 {
 		a.say("")
-		_, _ = fmt.Fprintln(a.out, a.paint(bold, "CHECKS")+"  "+clean(checksLine(doc)))
+		_, _ = fmt.Fprintln(a.out, a.paint(bold, "CHECKS")+"  "+strings.Join(a.checkWords(doc), "  "))
 	}
 	worst := news(doc)
 	if len(worst) > 0 {
@@ -172,17 +172,17 @@ func activeHost(v engine.VIPStatus) string {
 	}
 }
 
-// checksLine lists the checks and their states.
-func checksLine(doc control.StatusDocument) string {
+// checkWords lists the checks and their states.
+func (a *app) checkWords(doc control.StatusDocument) []string {
 	words := make([]string, 0, len(doc.Checks))
 	for _, c := range doc.Checks {
+		text := c.Name + " " + c.State + masked(c)
 		if c.State == checkDown {
-			words = append(words, fmt.Sprintf("%s DOWN %s%s", c.Name, control.Age(doc.Now.Sub(c.Since)), inBrackets(checkDetail(c, doc.Now))))
-			continue
+			text = fmt.Sprintf("%s DOWN %s%s", c.Name, control.Age(doc.Now.Sub(c.Since)), inBrackets(checkDetail(c, doc.Now)))
 		}
-		words = append(words, c.Name+" "+c.State+masked(c))
+		words = append(words, a.paint(a.changes.style("CHECKS "+c.Name, c.State, plain), clean(text)))
 	}
-	return strings.Join(words, "  ")
+	return words
 }
 
 // masked says that a check does not count, behind its state.

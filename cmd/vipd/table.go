@@ -66,6 +66,7 @@ func (t *table) drop() {
 
 // print writes the table. On a terminal, lines that are too long are cut.
 func (t *tui) printTable(tab *table, cut bool) {
+	t.changes.look(tab)
 	widths := make([]int, len(tab.rows[0]))
 	for _, row := range tab.rows {
 		for i, c := range row {

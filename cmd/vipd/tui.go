@@ -32,18 +32,20 @@ import (
 
 // tui is where a command prints.
 type tui struct {
+	in       *os.File // for keys
 	out, err io.Writer
 	noColor  bool
 	quiet    bool
 	verbose  bool
 
-	color    bool // of stdout
-	errColor bool // of stderr
-	width    int  // of stdout in columns, 0 = not a terminal, or endless
+	color    bool     // of stdout
+	errColor bool     // of stderr
+	width    int      // of stdout in columns, 0 = not a terminal, or endless
+	changes  *changes // what to make stand out, nil = nothing
 }
 
 // newTUI prints to two writers, which may be terminals.
-func newTUI(stdout, stderr io.Writer) tui { return tui{out: stdout, err: stderr} }
+func newTUI(stdout, stderr io.Writer) tui { return tui{in: os.Stdin, out: stdout, err: stderr} }
 
 // settle looks at the terminal, once the flags are known.
 func (t *tui) settle() {
@@ -140,6 +142,7 @@ const (
 	red    style = "1;31"
 	green  style = "32"
 	yellow style = "33"
+	turned style = "7" // reverse video
 )
 
 // paint styles a text that has been cleaned already.

@@ -10,10 +10,12 @@ Usage:
     vipd reload [--dry-run]            have the configuration read again
 
     vipd status [NAME] [-w]            everything on one screen, or one vip in full
+    vipd watch [-n 1s] [-w]            the same, live, with the latest events
     vipd why NAME                      why it is as it is, and what would change it
     vipd what-if link eth0 down        what would happen: see vipd help what-if
     vipd is-active NAME                print its state; exit 0 only when it is ACTIVE here
     vipd events [-f] [--since 1h]      what happened, oldest first
+    vipd health                        one line, and an exit code, for Nagios or Icinga
     vipd replay FILE                   play a recording of vipd run --record again
     vipd check list | run NAME         the checks; make one probe now
 
