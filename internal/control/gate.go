@@ -4,7 +4,10 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // gate is a listener that keeps the number of its connections bounded, and
@@ -123,4 +126,21 @@ func (g *gate) free(c *gateConn) {
 	case g.freed <- struct{}{}:
 	default: // the waiter knows already
 	}
+}
+
+// hungUp reports whether the other end is closed, whatever was sent before.
+func (c *gateConn) hungUp() bool {
+	sc, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	poll := []unix.PollFd{{Events: unix.POLLRDHUP}}
+	if raw.Control(func(fd uintptr) { poll[0].Fd = int32(fd); _, err = unix.Poll(poll, 0) }) != nil {
+		return true
+	}
+	return err == nil && poll[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 }

@@ -102,12 +102,30 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, node string, q q
 		if rc.Flush() != nil || !q.follow {
 			return
 		}
+		if !s.await(r, more) {
+			return
+		}
+	}
+}
+
+// await waits for more, and reports false when the client or the daemon went
+// away instead. A client that sends something while it follows hides from the
+// HTTP server that it hangs up, so the connection is looked at, too.
+func (s *Server) await(r *http.Request, more <-chan struct{}) bool {
+	look := time.NewTicker(hangupTick)
+	defer look.Stop()
+	for {
 		select {
 		case <-more:
+			return true
+		case <-look.C:
+			if c, ok := r.Context().Value(connKey{}).(*gateConn); ok && c.hungUp() {
+				return false
+			}
 		case <-s.stopping:
-			return
+			return false
 		case <-r.Context().Done():
-			return
+			return false
 		}
 	}
 }

@@ -88,6 +88,51 @@ func TestFollowersBounded(t *testing.T) {
 	}
 }
 
+// TestFollowerHangsUp frees the place of a client that sent something after its
+// request, and went.
+func TestFollowerHangsUp(t *testing.T) {
+	t.Parallel()
+	d := pair()
+	client, _, _ := serve(t, d, control.Options{})
+	for range 16 {
+		c, err := net.Dial("unix", client.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprint(c, "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || line != "HTTP/1.1 200 OK\r\n" {
+			t.Fatal(line, err)
+		}
+		_, _ = fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+		_ = c.Close()
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+		if status := requestHead(t, client, "/v1/events?follow=1"); status == "200" {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatal("the places of clients that left are not free:", status)
+		}
+	}
+}
+
+// requestHead asks for a path and returns the status of the answer.
+func requestHead(t *testing.T, client control.Client, path string) string {
+	t.Helper()
+	c, err := net.Dial("unix", client.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_, _ = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Fields(line)[1]
+}
+
 // TestRecordTypes compares the types that events can be filtered by with those
 // that the engine has.
 func TestRecordTypes(t *testing.T) {
