@@ -21,7 +21,7 @@ const (
 	patience     = time.Second * 10 // for one write to a client, and for a request's body
 	headerTime   = time.Second * 5
 	idleTime     = time.Second * 30
-	hangupTick   = time.Second     // between looks at whether a follower is still there
+	hangupTick   = time.Second            // between looks at whether a follower is still there
 	grace        = time.Millisecond * 100 // for a new connection while the gate is full
 	farewell     = time.Second * 2        // for requests that are under way at the end
 )

@@ -50,6 +50,15 @@ func sendJournald(r engine.Record) error {
 		"VIPD_FROM":         r.From,
 		"VIPD_TO":           r.To,
 		"VIPD_REASON":       r.Reason,
+		"VIPD_ACTOR":        r.Actor.Name,
+	}
+	if p := r.Actor.Process; p != (engine.Process{}) {
+		fields["VIPD_ACTOR_UID"] = strconv.FormatUint(uint64(p.UID), 10)
+		fields["VIPD_ACTOR_GID"] = strconv.FormatUint(uint64(p.GID), 10)
+		fields["VIPD_ACTOR_PID"] = strconv.Itoa(int(p.PID))
+	}
+	if r.Took > 0 {
+		fields["VIPD_DURATION_USEC"] = strconv.FormatInt(r.Took.Microseconds(), 10)
 	}
 	if r.Cause != 0 {
 		fields["VIPD_CAUSE"] = strconv.FormatUint(r.Cause, 10)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -126,6 +127,7 @@ func TestJournald(t *testing.T) {
 	j.Add(engine.Record{
 		Seq: 4, Type: engine.RecordTransition, Name: "web", From: "ACTIVE", To: "FAULT", Reason: "check", Text: "web: ACTIVE -> FAULT (svc)",
 		Cause: 3, Severity: engine.Warning,
+		Actor: engine.Actor{Name: "anna (uid 1004)", Process: engine.Process{PID: 77, UID: 1004, GID: 1005}}, Took: 1500 * time.Microsecond,
 	})
 	finish(t, j)
 	want := [][]string{
@@ -135,6 +137,7 @@ func TestJournald(t *testing.T) {
 		},
 		{
 			"MESSAGE=web: ACTIVE -> FAULT (svc)", "MESSAGE_ID=" + MessageID(engine.RecordTransition), "PRIORITY=4", "SYSLOG_IDENTIFIER=vipd",
+			"VIPD_ACTOR=anna (uid 1004)", "VIPD_ACTOR_GID=1005", "VIPD_ACTOR_PID=77", "VIPD_ACTOR_UID=1004", "VIPD_DURATION_USEC=1500",
 			"VIPD_CAUSE=3", "VIPD_EVENT=vrrp_transition", "VIPD_EVENT_ID=4", "VIPD_FROM=ACTIVE", "VIPD_NAME=web", "VIPD_REASON=check", "VIPD_TO=FAULT",
 		},
 	}
