@@ -21,6 +21,9 @@ import (
 	"github.com/vipd/vipd/pkg/engine/whatif"
 )
 
+// tries is how often a read is sent to a daemon that hangs up.
+const tries = 5
+
 // maxDocument bounds what a client reads of one document.
 const maxDocument = 64 << 20
 
@@ -249,8 +252,20 @@ func (c Client) exchange(ctx context.Context, method, path string, body []byte) 
 	return raw, nil
 }
 
-// do sends a request. It returns the body of a good answer, or the problem.
+// do sends a request. A read that a crowded daemon cut off is sent again. It
+// returns the body of a good answer, or the problem.
 func (c Client) do(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
+	for try := 1; ; try++ {
+		answer, err := c.once(ctx, method, path, body)
+		cut := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		if method != http.MethodGet || !cut || try == tries {
+			return answer, err
+		}
+	}
+}
+
+// once sends a request once.
+func (c Client) once(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
 	start := time.Now()
 	req, err := http.NewRequestWithContext(ctx, method, "http://vipd"+path, bytes.NewReader(body))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -226,13 +227,18 @@ func TestUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
+	var calls atomic.Int32
 	go func() {
 		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			calls.Add(1)
 			_ = c.Close()
 		}
 	}()
-	if _, err = (control.Client{Socket: rude}).Status(soon(t)); !errors.As(err, &un) {
-		t.Errorf("hung up: %v", err)
+	if _, err = (control.Client{Socket: rude}).Status(soon(t)); !errors.As(err, &un) || calls.Load() != 5 {
+		t.Errorf("hung up %d times: %v", calls.Load(), err)
+	}
+	if _, err = (control.Client{Socket: rude}).Undrain(soon(t), nil); !errors.As(err, &un) || calls.Load() != 6 {
+		t.Errorf("a change that was cut off was sent %d times: %v", calls.Load()-5, err)
 	}
 
 	hang, _, _ := serve(t, &controltest.Daemon{Doc: controltest.Pair(), Hang: true}, control.Options{})
