@@ -126,10 +126,6 @@ func (s section) header() string {
 
 // lines are the keys of a section and their values.
 func (s section) lines(rows []*key, effective bool) []string {
-	kind := ""
-	if n := s.find("type"); n != nil && s.pattern == "check.*" {
-		kind, _ = n.value.(string)
-	}
 	var lines []string
 	for _, row := range rows {
 		name := strings.TrimPrefix(strings.TrimPrefix(row.path, s.pattern), ".")
@@ -138,11 +134,28 @@ func (s section) lines(rows []*key, effective bool) []string {
 			lines = append(lines, name+" = "+strconv.Quote(hidden))
 		case n != nil:
 			lines = append(lines, name+" = "+n.text())
-		case effective && row.def != "" && (len(row.only) == 0 || slices.Contains(row.only, kind)):
+		case effective && row.def != "" && s.takes(row, name):
 			lines = append(lines, name+" = "+row.def)
 		}
 	}
 	return lines
+}
+
+// takes reports whether the default of a key means something in a section: a
+// check has only the keys of its type, or those of a group.
+func (s section) takes(row *key, name string) bool {
+	if s.pattern != "check.*" {
+		return true
+	}
+	if isGroup(s) {
+		return slices.Contains(groupKeys, name)
+	}
+	kind := ""
+	if n := s.find("type"); n != nil {
+		kind, _ = n.value.(string)
+	}
+	moot := name == "init" && s.find("while_held") != nil
+	return (len(row.only) == 0 || slices.Contains(row.only, kind)) && !moot
 }
 
 // text is a value in TOML, on one line.
