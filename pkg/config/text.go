@@ -5,11 +5,12 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/vipd/vipd/pkg/check"
 )
 
 // hidden stands for a secret.
@@ -130,10 +131,8 @@ func (s section) lines(rows []*key, effective bool) []string {
 	for _, row := range rows {
 		name := strings.TrimPrefix(strings.TrimPrefix(row.path, s.pattern), ".")
 		switch n := s.find(name); {
-		case n != nil && row.secret:
-			lines = append(lines, name+" = "+strconv.Quote(hidden))
 		case n != nil:
-			lines = append(lines, name+" = "+n.text())
+			lines = append(lines, name+" = "+n.text(row.secret))
 		case effective && row.def != "" && s.takes(row, name):
 			lines = append(lines, name+" = "+row.def)
 		}
@@ -144,6 +143,9 @@ func (s section) lines(rows []*key, effective bool) []string {
 // takes reports whether the default of a key means something in a section: a
 // check has only the keys of its type, or those of a group.
 func (s section) takes(row *key, name string) bool {
+	if slices.ContainsFunc(row.moot, func(other string) bool { return s.find(other) != nil }) {
+		return false
+	}
 	if s.pattern != "check.*" {
 		return true
 	}
@@ -154,12 +156,15 @@ func (s section) takes(row *key, name string) bool {
 	if n := s.find("type"); n != nil {
 		kind, _ = n.value.(string)
 	}
-	moot := name == "init" && s.find("while_held") != nil
-	return (len(row.only) == 0 || slices.Contains(row.only, kind)) && !moot
+	watched := check.IsWatched(check.Specs()[kind])
+	return (len(row.only) == 0 || slices.Contains(row.only, kind)) && !(watched && row.polled)
 }
 
-// text is a value in TOML, on one line.
-func (n *node) text() string {
+// text is a value in TOML, on one line. Of a secret one only the shape is shown.
+func (n *node) text(secret bool) string {
+	if secret && n.value != nil {
+		return quote(hidden)
+	}
 	switch v := n.value.(type) {
 	case string:
 		return quote(password.ReplaceAllString(v, "${1}"+hidden+"@"))
@@ -172,12 +177,12 @@ func (n *node) text() string {
 	var list []string
 	if n.isTable() {
 		for _, name := range slices.Sorted(maps.Keys(n.table)) {
-			list = append(list, toml.Key{name}.String()+" = "+n.table[name].text())
+			list = append(list, toml.Key{name}.String()+" = "+n.table[name].text(secret))
 		}
 		return "{ " + strings.Join(list, ", ") + " }"
 	}
 	for _, element := range n.list {
-		list = append(list, element.text())
+		list = append(list, element.text(secret))
 	}
 	return "[" + strings.Join(list, ", ") + "]"
 }
