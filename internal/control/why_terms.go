@@ -10,9 +10,6 @@ import (
 // checkUp is the state of a check that passes, as in engine.CheckStatus.
 const checkUp = "up"
 
-// checkDown is that of one that fails.
-const checkDown = "down"
-
 // whyPriority explains the effective priority, term by term.
 func whyPriority(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	p := v.Priority
