@@ -257,7 +257,8 @@ func (c Client) exchange(ctx context.Context, method, path string, body []byte) 
 func (c Client) do(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
 	for try := 1; ; try++ {
 		answer, err := c.once(ctx, method, path, body)
-		cut := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		var un *UnreachableError
+		cut := errors.As(err, &un) && !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED)
 		if method != http.MethodGet || !cut || try == tries {
 			return answer, err
 		}

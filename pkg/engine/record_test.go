@@ -11,6 +11,9 @@ import (
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
+// anna is the operator.
+var anna = engine.Actor{Name: "anna"}
+
 // TestRecordsOfTakeover says in its records how long a takeover took, after
 // silence and after a release, and who asked for what.
 func TestRecordsOfTakeover(t *testing.T) {

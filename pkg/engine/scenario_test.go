@@ -53,9 +53,6 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// anna is the operator.
-var anna = engine.Actor{Name: "anna"}
-
 // scenario is one world and the transcript it writes.
 type scenario struct {
 	t   *testing.T
