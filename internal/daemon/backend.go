@@ -85,9 +85,9 @@ func (d *Daemon) WhatIf(ctx context.Context, q whatif.Question) (whatif.Answer, 
 // Config implements control.Source.
 func (d *Daemon) Config(effective bool) string {
 	if effective {
-		return d.cfg.Load().Effective
+		return d.cfg.Load().Text.Effective()
 	}
-	return d.cfg.Load().Written
+	return d.cfg.Load().Text.Written()
 }
 
 // Do implements control.Commander.

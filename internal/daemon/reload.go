@@ -239,7 +239,7 @@ func (d *Daemon) membership(cfg *config.Config, key portKey) *membership {
 // hash is the short digest of a configuration in force.
 func hash(cfg *config.Config) string {
 	plain := *cfg
-	plain.Written, plain.Effective = "", "" // say the same again
+	plain.Text = nil // says the same again
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", plain))
 	return fmt.Sprintf("%x", sum[:4])[:7]
 }

@@ -12,9 +12,7 @@ type Config struct {
 	ScriptUser string           // runs hooks, and the checks of type exec that name no user of their own; "" = not said
 	Files      []string         // that were read, the first one first
 
-	// Written is what the files say, and Effective the same with every default
-	// filled in, both as TOML and without secrets.
-	Written, Effective string
+	Text *Text // prints it
 }
 
 // Control is how commands reach the daemon.
@@ -33,24 +31,32 @@ type Metrics struct {
 // Config.
 func Load(r Reader, name string) (*Config, *Problems) {
 	l := &loader{fs: r}
+	config, root, problems := l.config(name)
+	if config != nil {
+		config.Text = newText(r, root)
+	}
+	return config, problems
+}
+
+// config loads a file and all that it includes, and gives the tree as well.
+func (l *loader) config(name string) (*Config, *node, *Problems) {
 	root := l.load(name)
 	if root != nil {
 		whole := l.kept[Error] == 0
 		l.checkTable(root, "")
 		if whole { // otherwise what seems to be missing may be in what was not read
-			b := &builder{reporter: &l.reporter, reader: r, root: root}
+			b := &builder{reporter: &l.reporter, reader: l.fs, root: root}
 			config := b.build()
 			b.rules(config)
 			problems := l.result(name, l.files)
 			if problems.Errors() > 0 {
-				return nil, problems
+				return nil, nil, problems
 			}
-			config.Written, config.Effective = written(root, false), written(root, true)
 			for _, f := range l.files {
 				config.Files = append(config.Files, f.name)
 			}
-			return config, problems
+			return config, root, problems
 		}
 	}
-	return nil, l.result(name, l.files)
+	return nil, nil, l.result(name, l.files)
 }

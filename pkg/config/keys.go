@@ -18,9 +18,8 @@ type key struct {
 	also []string // what others call it: keepalived, FRR
 	only []string // the types of check that have it; none = every one
 
-	polled bool     // not for types of check that are watched
-	moot   []string // keys beside which it means nothing
-	secret bool     // never shown
+	polled bool // not for types of check that are watched
+	secret bool // never shown
 }
 
 // table is one row of the tables, with what others call it.

@@ -12,6 +12,7 @@ const maxProblems = 100
 // reporter collects problems.
 type reporter struct {
 	problems []Problem
+	all      bool // keep all problems
 	kept     map[Severity]int
 	dropped  map[Severity]int
 }
@@ -19,7 +20,7 @@ type reporter struct {
 // report adds a problem at a place of a file, unless it is there already: what
 // is wrong in [vip_defaults] is found again for every VIP.
 func (r *reporter) report(f *file, at span, severity Severity, message, hint string) {
-	if r.kept[severity] == maxProblems {
+	if r.kept[severity] == maxProblems && !r.all {
 		if r.dropped == nil {
 			r.dropped = map[Severity]int{}
 		}

@@ -2,15 +2,15 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/BurntSushi/toml"
-
-	"github.com/vipd/vipd/pkg/check"
 )
 
 // hidden stands for a secret.
@@ -19,26 +19,98 @@ const hidden = "***"
 // password is the one in a URL.
 var password = regexp.MustCompile(`(://[^/@:\s]*:)[^/@\s]*@`)
 
-// written prints a checked tree as one file, without what must not be shown. When
-// it is effective, every key that is not set has its default, and [vip_defaults]
-// has become part of each vip.
-func written(root *node, effective bool) string {
+// printed is one line of a configuration that is printed.
+type printed struct {
+	text   string
+	filled bool // a default
+}
+
+// Text prints a configuration as TOML, as one file and without secrets. It may be
+// used from many goroutines.
+type Text struct {
+	root      *node
+	effective func() string
+}
+
+// newText prints the tree of a good configuration.
+func newText(r Reader, root *node) *Text {
+	return &Text{root, sync.OnceValue(func() string { return effective(r, root) })}
+}
+
+// Written is what the files say.
+func (t *Text) Written() string { return whole(lines(t.root, false)) }
+
+// Effective is the same with the default of every key that is not set, and with
+// [vip_defaults] as a part of each vip. A default to which the checker objects
+// means nothing beside the rest, and is left out.
+func (t *Text) Effective() string { return t.effective() }
+
+// effective asks the checker until it has no objection.
+func effective(r Reader, root *node) string {
+	list := lines(root, true)
+	for {
+		l := &loader{fs: alone{r, whole(list)}, reporter: reporter{all: true}}
+		_, _, problems := l.config(alone{}.name())
+		wrong := map[int]bool{}
+		for _, p := range problems.List {
+			wrong[p.Line] = true
+		}
+		n := 0
+		left := slices.DeleteFunc(slices.Clone(list), func(l printed) bool {
+			n++
+			return l.filled && wrong[n]
+		})
+		if len(left) == len(list) {
+			return whole(list)
+		}
+		list = left
+	}
+}
+
+// whole joins lines to a file.
+func whole(list []printed) string {
 	var b strings.Builder
+	for _, l := range list {
+		b.WriteString(l.text + "\n")
+	}
+	return b.String()
+}
+
+// alone is a reader with one file in front of those of another.
+type alone struct {
+	Reader
+	text string
+}
+
+func (alone) name() string { return "effective.toml" }
+
+// Open implements Reader.
+func (a alone) Open(name string) (io.ReadCloser, error) {
+	if name == a.name() {
+		return io.NopCloser(strings.NewReader(a.text)), nil
+	}
+	return a.Reader.Open(name)
+}
+
+// lines prints a tree, table after table in the order of the table of keys.
+func lines(root *node, effective bool) []printed {
+	var list []printed
 	for _, t := range layout() {
 		for _, s := range t.sections(root, effective) {
-			lines := s.lines(t.rows, effective)
-			if len(lines) == 0 && s.node == nil {
+			keys := s.lines(t.rows, effective)
+			if len(keys) == 0 && s.node == nil {
 				continue
 			}
+			if len(list) > 0 {
+				list = append(list, printed{})
+			}
 			if name := s.header(); name != "" {
-				fmt.Fprintf(&b, "\n[%s]\n", name)
+				list = append(list, printed{text: "[" + name + "]"})
 			}
-			for _, line := range lines {
-				b.WriteString(line + "\n")
-			}
+			list = append(list, keys...)
 		}
 	}
-	return strings.TrimPrefix(b.String(), "\n")
+	return list
 }
 
 // block is the keys that stand under one header.
@@ -84,27 +156,25 @@ func blockOf(path string) string {
 // sections finds the tables of a block in a tree.
 func (t block) sections(root *node, effective bool) []section {
 	if !strings.HasSuffix(t.pattern, ".*") {
-		list := []section{{node: find(root, parts(t.pattern)), pattern: t.pattern}}
-		return list
+		return []section{{node: find(root, parts(t.pattern)), pattern: t.pattern}}
+	}
+	var list []section
+	defaults := root.table["vip_defaults"]
+	if defaults != nil && t.pattern == "vip.*" && !effective {
+		list = append(list, section{node: defaults, pattern: t.pattern})
 	}
 	parent := find(root, parts(strings.TrimSuffix(t.pattern, ".*")))
 	if parent == nil {
-		return nil
+		return list
 	}
-	var list []section
 	for _, name := range slices.Sorted(maps.Keys(parent.table)) {
-		n := parent.table[name]
-		if !n.isTable() {
-			continue
+		s := section{node: parent.table[name], pattern: t.pattern}
+		if t.pattern == "vip.*" && effective {
+			s.defaults = defaults
 		}
-		s := section{node: n, pattern: t.pattern}
-		if effective && t.pattern == "vip.*" {
-			s.defaults = root.table["vip_defaults"]
+		if s.node.isTable() {
+			list = append(list, s)
 		}
-		list = append(list, s)
-	}
-	if !effective && t.pattern == "vip.*" && root.table["vip_defaults"] != nil {
-		list = append([]section{{node: root.table["vip_defaults"], pattern: t.pattern}}, list...)
 	}
 	return list
 }
@@ -126,38 +196,18 @@ func (s section) header() string {
 }
 
 // lines are the keys of a section and their values.
-func (s section) lines(rows []*key, effective bool) []string {
-	var lines []string
+func (s section) lines(rows []*key, effective bool) []printed {
+	var list []printed
 	for _, row := range rows {
 		name := strings.TrimPrefix(strings.TrimPrefix(row.path, s.pattern), ".")
 		switch n := s.find(name); {
 		case n != nil:
-			lines = append(lines, name+" = "+n.text(row.secret))
-		case effective && row.def != "" && s.takes(row, name):
-			lines = append(lines, name+" = "+row.def)
+			list = append(list, printed{text: name + " = " + n.text(row.secret)})
+		case effective && row.def != "":
+			list = append(list, printed{text: name + " = " + row.def, filled: true})
 		}
 	}
-	return lines
-}
-
-// takes reports whether the default of a key means something in a section: a
-// check has only the keys of its type, or those of a group.
-func (s section) takes(row *key, name string) bool {
-	if slices.ContainsFunc(row.moot, func(other string) bool { return s.find(other) != nil }) {
-		return false
-	}
-	if s.pattern != "check.*" {
-		return true
-	}
-	if isGroup(s) {
-		return slices.Contains(groupKeys, name)
-	}
-	kind := ""
-	if n := s.find("type"); n != nil {
-		kind, _ = n.value.(string)
-	}
-	watched := check.IsWatched(check.Specs()[kind])
-	return (len(row.only) == 0 || slices.Contains(row.only, kind)) && !(watched && row.polled)
+	return list
 }
 
 // text is a value in TOML, on one line. Of a secret one only the shape is shown.

@@ -25,16 +25,16 @@ func TestText(t *testing.T) {
 			t.Fatal(err)
 		}
 		original := parse(t, string(text))
-		for what, printed := range map[string]string{"written": original.Written, "effective": original.Effective} {
+		for what, printed := range map[string]string{"written": original.Text.Written(), "effective": original.Text.Effective()} {
 			again := parse(t, printed)
 			changes := slices.DeleteFunc(Diff(original, again), func(line string) bool {
-				return strings.Contains(line, hidden) // secrets do not come back
+				return strings.Contains(line, ": headers.") // secrets do not come back
 			})
 			if len(changes) > 0 {
 				t.Errorf("%s: %s changes %q\n%s", name, what, changes, printed)
 			}
-			if again.Effective != original.Effective {
-				t.Errorf("%s: the effective one of %s differs (-original +again)\n%s", name, what, cmp.Diff(original.Effective, again.Effective))
+			if again.Text.Effective() != original.Text.Effective() {
+				t.Errorf("%s: the effective one of %s differs (-original +again)\n%s", name, what, cmp.Diff(original.Text.Effective(), again.Text.Effective()))
 			}
 		}
 	}
@@ -72,17 +72,17 @@ track = { up = -20 }
 type = "exec"
 command = ["/bin/curl", "https://anna:***@example.net/x\"y"]
 `
-	if diff := cmp.Diff(want, config.Written); diff != "" {
+	if diff := cmp.Diff(want, config.Text.Written()); diff != "" {
 		t.Errorf("written (-want +got)\n%s", diff)
 	}
 	for _, line := range []string{"advert_interval = \"200ms\"", "garp.repeat = 3", "garp.interval = \"1ms\"", "priority = 100", "rise = 2", "startup_delay = \"0s\""} {
-		if !strings.Contains("\n"+config.Effective, "\n"+line+"\n") {
-			t.Errorf("the effective one has no line %q:\n%s", line, config.Effective)
+		if !strings.Contains("\n"+config.Text.Effective(), "\n"+line+"\n") {
+			t.Errorf("the effective one has no line %q:\n%s", line, config.Text.Effective())
 		}
 	}
 	for _, word := range []string{"vip_defaults", "secret", "exists"} {
-		if strings.Contains(config.Effective, word) {
-			t.Errorf("the effective one has %q:\n%s", word, config.Effective)
+		if strings.Contains(config.Text.Effective(), word) {
+			t.Errorf("the effective one has %q:\n%s", word, config.Text.Effective())
 		}
 	}
 }
@@ -103,8 +103,8 @@ func TestSecret(t *testing.T) {
 		root, _ := scan(&file{name: "x", text: "key = " + text})
 		attach(root, values)
 		s := section{node: root}
-		if got := s.lines([]*key{{path: "key", secret: true}}, true); len(got) != 1 || got[0] != "key = "+want {
-			t.Errorf("%s is printed as %q, want %s", text, got, want)
+		if got := s.lines([]*key{{path: "key", secret: true}}, true); len(got) != 1 || got[0].text != "key = "+want {
+			t.Errorf("%s is printed as %+v, want %s", text, got, want)
 		}
 	}
 }
