@@ -213,9 +213,6 @@ func TestOtherInterface(t *testing.T) {
 			n, err = c.in.msgs.receive(fd)
 			return n > 0 || err != nil
 		}))
-		if n != 1 {
-			t.Fatalf("%s: read %d datagrams, want 1", family(family4), n)
-		}
 		_, err := c.in.datagram(0, c.index)
 		must(t, err)
 		if _, err = c.in.datagram(0, c.index+1); !errors.Is(err, errInterface) {
