@@ -90,10 +90,7 @@ func (d *Daemon) send() {
 }
 
 func (d *Daemon) setAddresses(a engine.SetAddresses) {
-	family4 := a.Addresses[0].Addr().Is4()
-	if a.Present {
-		d.announcer.Prepare(netif.Announcement{Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: family4})
-	} else {
+	if !a.Present {
 		d.announcer.Cancel(a.VIP)
 	}
 	routes := make([]netif.Route, len(a.Routes))
@@ -101,7 +98,7 @@ func (d *Daemon) setAddresses(a engine.SetAddresses) {
 		routes[i] = netif.Route{To: r.To, Via: r.Via, Table: r.Table}
 	}
 	d.addresses.Set(netif.Wanted{
-		Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: family4,
+		Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Addr().Is4(),
 		Addresses: a.Addresses, Routes: routes, Present: a.Present, Seq: a.Seq,
 	})
 }

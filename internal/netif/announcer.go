@@ -48,8 +48,7 @@ type Announcer struct {
 	kick chan struct{}
 
 	mu     sync.Mutex
-	soon   []Announcement // of Prepare
-	bursts []*burst       // in the order of Announce
+	bursts []*burst // in the order of Announce
 	counts map[Counter]Count
 
 	// Used by Run only.
@@ -93,19 +92,6 @@ func (n *Announcer) Announce(a Announcement) {
 	n.drop(func(b *burst) bool { return b.Owner == a.Owner && b.Cause == a.Cause })
 	n.bursts = append(n.bursts, &burst{Announcement: a, due: time.Now()})
 	n.mu.Unlock()
-	n.signal()
-}
-
-// Prepare says that a will be announced as soon as its addresses are on the
-// host: what there is to know of the device is read meanwhile. It never blocks.
-func (n *Announcer) Prepare(a Announcement) {
-	n.mu.Lock()
-	n.soon = append(n.soon, a)
-	n.mu.Unlock()
-	n.signal()
-}
-
-func (n *Announcer) signal() {
 	select {
 	case n.kick <- struct{}{}:
 	default: // it is awake already
@@ -166,7 +152,6 @@ func (n *Announcer) Run(ctx context.Context) error {
 // work sends every frame that may go now and says when the next one may.
 func (n *Announcer) work(ctx context.Context, clock func() time.Time) time.Duration {
 	for ctx.Err() == nil {
-		n.prepare(clock())
 		b, wait := n.pick(clock())
 		if b == nil {
 			return wait
@@ -174,18 +159,6 @@ func (n *Announcer) work(ctx context.Context, clock func() time.Time) time.Durat
 		n.step(b, clock())
 	}
 	return 0
-}
-
-// prepare looks at the devices that Prepare named. One that is not there yet, or
-// not right, is the concern of the burst.
-func (n *Announcer) prepare(now time.Time) {
-	n.mu.Lock()
-	soon := n.soon
-	n.soon = nil
-	n.mu.Unlock()
-	for _, a := range soon {
-		_, _ = n.outlet(a, now)
-	}
 }
 
 // pick chooses the burst whose turn it is: the lowest round of all that are due,

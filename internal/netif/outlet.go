@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -26,6 +27,7 @@ type outlet struct {
 	name    string
 	index   int
 	mac     net.HardwareAddr
+	listed  bool       // its addresses were looked at, for IPv6
 	source6 netip.Addr // link-local; zero when there is none
 	router  bool       // IPv6 forwarding is on
 	read    time.Time
@@ -41,15 +43,16 @@ var errNotEthernet = errors.New("not an Ethernet interface")
 
 // outlet finds out about the device of a. The error names it.
 func (n *Announcer) outlet(a Announcement, now time.Time) (*outlet, error) {
+	six := slices.ContainsFunc(a.Addresses, netip.Addr.Is6)
 	name, parent := a.Link, &outlet{}
 	if a.VMAC {
 		var err error
-		if parent, err = n.outlet(Announcement{Link: a.Link}, now); err != nil {
+		if parent, err = n.outlet(Announcement{Link: a.Link, Addresses: a.Addresses}, now); err != nil {
 			return nil, err
 		}
 		name = VMACName(parent.index, a.Family4, a.VRID)
 	}
-	if o, ok := n.outlets[name]; ok && now.Sub(o.read) < outletAge {
+	if o, ok := n.outlets[name]; ok && now.Sub(o.read) < outletAge && (o.listed || !six) {
 		return o, nil
 	}
 	delete(n.outlets, name)
@@ -60,19 +63,30 @@ func (n *Announcer) outlet(a Announcement, now time.Time) (*outlet, error) {
 	case d.hardware != unix.ARPHRD_ETHER || len(d.mac) != 6:
 		return nil, fmt.Errorf("announce on %s: %w", name, errNotEthernet)
 	}
-	list, err := n.conn.addresses(d.index)
-	if err != nil {
-		return nil, fmt.Errorf("list addresses of %s: %w", name, err)
-	}
 	o := &outlet{name: name, index: d.index, mac: d.mac, source6: parent.source6, router: d.router6 || parent.router, read: now}
+	if six {
+		if err := n.list(o); err != nil {
+			return nil, err
+		}
+	}
+	n.outlets[name] = o
+	return o, nil
+}
+
+// list looks for the source of neighbour advertisements.
+func (n *Announcer) list(o *outlet) error {
+	list, err := n.conn.addresses(o.index)
+	if err != nil {
+		return fmt.Errorf("list addresses of %s: %w", o.name, err)
+	}
+	o.listed = true
 	for _, x := range list {
 		if ip := x.prefix.Addr(); ip.Is6() && ip.IsLinkLocalUnicast() && x.ready() {
 			o.source6 = ip
 			break
 		}
 	}
-	n.outlets[name] = o
-	return o, nil
+	return nil
 }
 
 // gateways are the next hops of the IPv4 default routes on a link whose MAC is
