@@ -9,11 +9,13 @@ import (
 
 // specs has a value of every type of check, so that one can be made by its word.
 var specs = map[string]Spec{
+	"dns":     DNS{},
 	"exec":    Exec{},
 	"file":    File{},
 	"group":   Group{},
 	"grpc":    GRPC{},
 	"http":    HTTP{},
+	"icmp":    ICMP{},
 	"process": Process{},
 	"tcp":     TCP{},
 	"tls":     TLS{},

@@ -44,6 +44,8 @@ var probes = map[string]Probe{
 	"grpc":    of(GRPC),
 	"process": of(Process),
 	"unit":    of(Unit),
+	"dns":     of(DNS),
+	"icmp":    of(ICMP),
 }
 
 // of makes a Probe of a function for one type of spec.
