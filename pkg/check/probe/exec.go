@@ -24,11 +24,12 @@ const (
 )
 
 // Exec runs a program; exit code 0 is good. The program gets no shell, no input,
-// no capabilities of vipd's (a program that runs as root has root's own), a
-// minimal environment, / as its directory and a process group of its own. When
-// it ends, or when ctx does, everything left in that group is killed. Its first
-// line of output becomes the detail; the rest is read and thrown away, so that
-// nothing it prints can block it or fill our memory.
+// no capabilities and no way to new ones (not even as root), a minimal
+// environment, / as its directory and a process group of its own. When it ends,
+// everything left in that group is killed; when ctx ends first, whatever
+// descends from it. Its last line of output that says something becomes the
+// detail; the rest is read and thrown away, so that nothing it prints can block
+// it or fill our memory.
 func Exec(ctx context.Context, e check.Exec, s Settings) Result {
 	cmd, err := command(e, s)
 	if err != nil {
@@ -47,7 +48,7 @@ func Exec(ctx context.Context, e check.Exec, s Settings) Result {
 		return Result{Detail: startError(cmd, err)}
 	}
 	line := make(chan string, 1)
-	go func() { line <- firstLine(r) }()
+	go func() { line <- lastLine(r) }()
 	killed := child.wait(ctx)
 	_ = r.SetReadDeadline(time.Now().Add(drainTime)) // fails only if r is closed
 	return verdict(cmd.ProcessState, killed, within, <-line)
@@ -90,27 +91,40 @@ func startError(cmd *exec.Cmd, err error) string {
 	return fmt.Sprintf("start %s: %s", cmd.Path, why)
 }
 
-// firstLine reads r to its end and returns the first line that is not blank, at
-// most maxLine bytes of it, as one printable line.
-func firstLine(r io.Reader) string {
-	var line []byte
-	buf := make([]byte, 4096)
-	for done := false; ; {
-		n, err := r.Read(buf)
-		if !done {
-			line = append(line, buf[:n]...)
-			line = bytes.TrimLeft(line, " \t\r\n")
-			if end := bytes.IndexByte(line, '\n'); end >= 0 {
-				line, done = line[:end], true
+// lastLine reads r to its end and returns the last line with something to read
+// in it, at most maxLine bytes of it, as one printable line.
+func lastLine(r io.Reader) (last string) {
+	buf := make([]byte, maxLine+4096)
+	begun := 0 // bytes of the line that has not ended yet
+	for {
+		n, err := r.Read(buf[begun:])
+		text := buf[:begun+n]
+		if end := bytes.LastIndexByte(text, '\n'); end >= 0 {
+			if line := useful(text[:end]); line != "" {
+				last = line
 			}
-			if len(line) >= maxLine {
-				line, done = line[:maxLine], true
-			}
+			text = text[:copy(buf, text[end+1:])]
 		}
+		begun = min(len(text), maxLine)
 		if err != nil {
-			return printable(line)
+			if line := useful(text); line != "" {
+				last = line
+			}
+			return last
 		}
 	}
+}
+
+// useful is the last line of text that is not blank.
+func useful(text []byte) string {
+	for len(text) > 0 {
+		begin := bytes.LastIndexByte(text, '\n') + 1
+		if line := printable(text[begin:min(len(text), begin+maxLine)]); line != "" {
+			return line
+		}
+		text = text[:max(begin-1, 0)]
+	}
+	return ""
 }
 
 // printable makes text safe for a terminal, a log line and JSON.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/testenv"
 )
@@ -33,10 +35,12 @@ func TestExec(t *testing.T) {
 	}{
 		{"good and silent", []string{"/bin/true"}, true, "exit 0"},
 		{"found by name", []string{"true"}, true, "exit 0"},
-		{"good, with a word", sh("echo fine; echo more"), true, "exit 0: fine"},
+		{"good, with words", sh("echo connecting; echo fine"), true, "exit 0: fine"},
 		{"bad", sh("echo 'backend 3 of 5'; exit 1"), false, "exit 1: backend 3 of 5"},
 		{"standard error counts as well", sh("echo oops >&2; exit 7"), false, "exit 7: oops"},
-		{"blank lines first", sh("echo; echo '  '; echo here; exit 2"), false, "exit 2: here"},
+		{"blank lines around", sh("echo; echo here; echo '  '; echo; printf '\\033\\t'; exit 2"), false, "exit 2: here"},
+		{"the last of many", sh("seq 100000"), true, "exit 0: 100000"},
+		{"long line, then a short one", sh("head -c 100000 /dev/zero | tr '\\0' x; echo; echo short"), true, "exit 0: short"},
 		{"no newline at the end", sh("printf half; exit 2"), false, "exit 2: half"},
 		{"control characters and broken UTF-8", sh(`printf '\033[31mred\033[0m\000\tx\377y\n'`), true, "exit 0: [31mred [0m  xy"},
 		{"long line is cut", sh("head -c 100000 /dev/zero | tr '\\0' x"), true, "exit 0: " + strings.Repeat("x", 512)},
@@ -90,7 +94,8 @@ func TestExecTimeout(t *testing.T) {
 		{"sleeps", "exec sleep 60", "killed, not done within 200ms"},
 		{"ignores signals", "trap '' TERM INT HUP; echo stubborn; while :; do sleep 60; done", "killed, not done within 200ms: stubborn"},
 		{"waits for children", "sleep 60 & sleep 60 & wait", "killed, not done within 200ms"},
-		{"prints without end", "yes flood", "killed, not done within 200ms: flood"},
+		{"prints without end", "yes x", "killed, not done within 200ms: x"},
+		{"forks without end", "while :; do sleep 60 & done", "killed, not done within 200ms"},
 		{"prints without a newline", "exec cat /dev/zero", "killed, not done within 200ms"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,26 +143,37 @@ func TestExecFlood(t *testing.T) {
 		size = 64 << 20
 	}
 	got := Once(t.Context(), config(check.Exec{Command: []string{"/bin/sh", "-c",
-		fmt.Sprintf("echo first; head -c %d /dev/zero; exit 3", size)}}, time.Minute), Settings{})
-	if want := "exit 3: first"; got.Detail != want {
+		fmt.Sprintf("echo word; head -c %d /dev/zero; exit 3", size)}}, time.Minute), Settings{})
+	if want := "exit 3: word"; got.Detail != want {
 		t.Errorf("got %q, want %q", got.Detail, want)
 	}
 }
 
-// Hundreds of hanging scripts that fork leave no process and no descriptor.
+// Ten thousand hanging programs, many of which fork and leave their group, leave
+// no process, no zombie, no thread and no descriptor.
 func TestExecLeaksNothing(t *testing.T) {
 	testenv.Require(t) // alone in its own process, so that counting is possible
-	path := script(t, "#!/bin/sh\n(sleep 62 & sleep 62) &\nsleep 62 & cat /dev/zero | sleep 62\n")
+	hang := []string{"/bin/sleep", "62"}
+	fork := []string{script(t, "#!/bin/sh\n(sleep 62 & sleep 62) &\nsetsid sh -c 'sleep 62; :' &\ncat /dev/zero | sleep 62\n")}
 	mark := fmt.Sprint("leak-test-", os.Getpid())
-	before := descriptors(t)
-	const workers, rounds = 10, 30
+	before, threads := descriptors(t), entries(t, "/proc/self/task")
+	const workers = 8
+	runs := 10_000
+	if testing.Short() {
+		runs = 800
+	}
+	start := time.Now()
 	done := make(chan error, workers)
 	for w := range workers {
 		go func() {
-			for i := range rounds {
-				got := Once(t.Context(), config(check.Exec{Command: []string{path}}, 20*ms), Settings{Check: mark})
+			for i := range runs / workers {
+				spec, timeout := check.Exec{Command: hang}, 2*ms
+				if i%50 == 0 {
+					spec.Command, timeout = fork, 30*ms
+				}
+				got := Once(t.Context(), config(spec, timeout), Settings{Check: mark})
 				if got.OK || !strings.HasPrefix(got.Detail, "killed, not done") {
-					done <- fmt.Errorf("worker %d round %d: %v %q", w, i, got.OK, got.Detail)
+					done <- fmt.Errorf("worker %d run %d: %v %q", w, i, got.OK, got.Detail)
 					return
 				}
 			}
@@ -169,32 +185,83 @@ func TestExecLeaksNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	t.Logf("%d runs took %v", runs, time.Since(start).Round(ms))
 	// Killed processes need a moment to end; nothing tells us when the last one has.
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		left := marked(t, "VIPD_CHECK="+mark)
-		if len(left) == 0 {
+		left, more := marked(t, "VIPD_CHECK="+mark), entries(t, "/proc/self/task")-threads
+		if len(left) == 0 && more < 2*workers {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d processes left: %v", len(left), left)
+			t.Fatalf("%d processes left: %v; %d more threads", len(left), left, more)
 		}
 	}
 	if after := descriptors(t); after > before {
 		t.Errorf("%d descriptors open, %d before", after, before)
 	}
-	if out, err := os.ReadFile("/proc/thread-self/children"); err != nil || len(bytes.TrimSpace(out)) > 0 {
-		t.Errorf("children left: %s (%v)", out, err)
+	if all := children(os.Getpid()); len(all) > 0 {
+		t.Errorf("children left, as zombies perhaps: %v", all)
+	}
+}
+
+// A program that leaves its group, directly or through others, is killed with its
+// parents at the timeout.
+func TestExecKillsSessions(t *testing.T) {
+	testenv.Require(t)
+	mark := fmt.Sprint("session-test-", os.Getpid())
+	there := filepath.Join(t.TempDir(), "there")
+	text := "setsid sh -c 'setsid sh -c \"touch " + there + "; sleep 62; :\"; :' & until [ -e " + there + " ]; do :; done; wait"
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	result := make(chan Result, 1)
+	go func() {
+		result <- Once(ctx, config(check.Exec{Command: []string{"/bin/sh", "-c", text}}, time.Minute), Settings{Check: mark})
+	}()
+	waitFor(t, "the innermost session", func() bool { _, err := os.Stat(there); return err == nil })
+	if n := len(marked(t, "VIPD_CHECK="+mark)); n < 3 {
+		t.Fatalf("%d processes before the end, want 3 at least", n)
+	}
+	cancel()
+	if got := <-result; got.OK {
+		t.Errorf("got %q", got.Detail)
+	}
+	waitFor(t, "the end of all", func() bool { return len(marked(t, "VIPD_CHECK="+mark)) == 0 })
+}
+
+// A program that is deleted while it runs, and started again afterwards.
+func TestExecVanishes(t *testing.T) {
+	t.Parallel()
+	path := script(t, "#!/bin/sh\nrm \"$0\"; echo gone\n")
+	spec := config(check.Exec{Command: []string{path}}, 20*time.Second)
+	for _, want := range []string{"exit 0: gone", "start " + path + ": no such program"} {
+		if got := Once(t.Context(), spec, Settings{}); got.Detail != want {
+			t.Errorf("got %q, want %q", got.Detail, want)
+		}
+	}
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
 	}
 }
 
 // descriptors counts what this process has open.
 func descriptors(t *testing.T) int {
 	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
+	return entries(t, "/proc/self/fd")
+}
+
+func entries(t *testing.T, dir string) int {
+	t.Helper()
+	list, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(entries)
+	return len(list)
 }
 
 // marked finds living processes by a word of their environment.
@@ -221,18 +288,10 @@ func TestExecEndsWithItsParent(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	wait := func(what string, done func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !done(); {
-			if time.Now().After(deadline) {
-				t.Fatalf("waited in vain for %s", what)
-			}
-		}
-	}
-	wait("the program", func() bool { return len(marked(t, "VIPD_CHECK="+mark)) > 0 })
+	waitFor(t, "the program", func() bool { return len(marked(t, "VIPD_CHECK="+mark)) > 0 })
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait() // killed
-	wait("its end", func() bool { return len(marked(t, "VIPD_CHECK="+mark)) == 0 })
+	waitFor(t, "its end", func() bool { return len(marked(t, "VIPD_CHECK="+mark)) == 0 })
 }
 
 // parentToBeKilled is the program that TestExecEndsWithItsParent kills.
@@ -240,8 +299,9 @@ func parentToBeKilled(mark string) {
 	Once(context.Background(), config(check.Exec{Command: []string{"/bin/sleep", "63"}}, time.Minute), Settings{Check: mark})
 }
 
-// Ambient capabilities of vipd are not inherited by programs.
-func TestExecHasNoAmbientCapabilities(t *testing.T) {
+// Programs have no capability and cannot gain one, whether vipd is root or was
+// given some by its unit.
+func TestExecHasNoCapabilities(t *testing.T) {
 	testenv.Require(t)
 	const capNetRaw = 13
 	cmd := exec.Command(os.Args[0])
@@ -251,15 +311,15 @@ func TestExecHasNoAmbientCapabilities(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"own CapAmb: 0000000000002000", "program CapAmb: 0000000000000000"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("no %q in\n%s", want, out)
-		}
+	want := "own CapAmb: 0000000000002000\nexit 0: uid 0 CapInh: 0000000000000000 CapPrm: 0000000000000000 " +
+		"CapEff: 0000000000000000 CapAmb: 0000000000000000 NoNewPrivs: 1\n"
+	if diff := cmp.Diff(want, string(out)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
-// parentWithCapabilities is the program of TestExecHasNoAmbientCapabilities: it
-// prints its own ambient capabilities and those of its child.
+// parentWithCapabilities is the program of TestExecHasNoCapabilities: it prints
+// its own ambient capabilities and what its child has.
 func parentWithCapabilities() {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -271,8 +331,9 @@ func parentWithCapabilities() {
 			fmt.Println("own CapAmb:", strings.TrimSpace(value))
 		}
 	}
-	got := Once(context.Background(), config(check.Exec{Command: []string{"/bin/sh", "-c", "grep CapAmb /proc/self/status"}}, 20*time.Second), Settings{})
-	fmt.Println("program", strings.Join(strings.Fields(strings.TrimPrefix(got.Detail, "exit 0: ")), " "))
+	got := Once(context.Background(), config(check.Exec{Command: []string{"/bin/sh", "-c",
+		"echo uid $(id -u) $(grep -E 'Cap|NoNewPrivs' /proc/self/status | grep -v CapBnd)"}}, 20*time.Second), Settings{})
+	fmt.Println(got.Detail)
 }
 
 func TestExecUser(t *testing.T) {

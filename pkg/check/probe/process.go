@@ -112,16 +112,16 @@ type process struct {
 	exited chan struct{} // closed when it has ended; it is not reaped by then
 }
 
-// start starts cmd without ambient capabilities, and watches for its end.
+// start starts cmd without capabilities, and watches for its end.
 func start(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
 		defer close(p.exited)
 		// Never unlocked. The thread ends with this goroutine: it has lost its
-		// ambient capabilities, and Pdeathsig is sent when it ends.
+		// capabilities, and Pdeathsig is sent when it ends.
 		runtime.LockOSThread()
-		err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+		err := disarm(cmd.SysProcAttr.Credential != nil)
 		if err == nil {
 			err = cmd.Start()
 		}
@@ -136,6 +136,28 @@ func start(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
+// disarm leaves nothing to inherit to the programs that the calling thread
+// starts: no capability, and no way to gain one from a file. Unless the thread
+// has to change the user, it gives up its own, which root's programs cannot
+// exceed then. Changing the user takes them away.
+func disarm(changesUser bool) error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return err
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3} // of this thread
+	var sets [2]unix.CapUserData
+	if changesUser {
+		if err := unix.Capget(&header, &sets[0]); err != nil {
+			return err
+		}
+		sets[0].Inheritable, sets[1].Inheritable = 0, 0
+	}
+	return unix.Capset(&header, &sets[0])
+}
+
 // awaitExit blocks until a child has ended, and leaves it to be reaped.
 func awaitExit(pid int) {
 	for {
@@ -146,15 +168,16 @@ func awaitExit(pid int) {
 	}
 }
 
-// wait waits for the end of the program or of ctx, kills whatever is left in
-// the process group, and reaps the program. It reports whether ctx ended first.
+// wait waits for the end of the program or of ctx, kills whatever is left, and
+// reaps the program. It reports whether ctx ended first.
 func (p *process) wait(ctx context.Context) (killed bool) {
+	// Until it is reaped nobody else can get its number or that of the group.
 	select {
 	case <-p.exited:
 	case <-ctx.Done():
 		killed = true
+		killTree(p.cmd.Process.Pid)
 	}
-	// Until it is reaped nobody else can get the number of the group.
 	_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL) // no process left is no error
 	<-p.exited
 	_ = p.cmd.Wait() // its verdict is in ProcessState
