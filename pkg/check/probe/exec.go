@@ -42,7 +42,7 @@ func Exec(ctx context.Context, e check.Exec, s Settings) Result {
 	}
 	defer func() { _ = r.Close() }()
 	cmd.Stdout, cmd.Stderr = w, w
-	child, err := start(cmd)
+	child, err := start(cmd, func() error { return disarm(cmd.SysProcAttr.Credential != nil) })
 	_ = w.Close() // the child has its own copy; ours would hide the end of its output
 	if err != nil {
 		return Result{Detail: startError(cmd, err)}

@@ -112,8 +112,9 @@ type process struct {
 	exited chan struct{} // closed when it has ended; it is not reaped by then
 }
 
-// start starts cmd without capabilities, and watches for its end.
-func start(cmd *exec.Cmd) (*process, error) {
+// start starts cmd in a thread of its own, which prepare makes ready, and watches
+// for its end.
+func start(cmd *exec.Cmd, prepare func() error) (*process, error) {
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
@@ -121,7 +122,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 		// Never unlocked. The thread ends with this goroutine: it has lost its
 		// capabilities, and Pdeathsig is sent when it ends.
 		runtime.LockOSThread()
-		err := disarm(cmd.SysProcAttr.Credential != nil)
+		err := prepare()
 		if err == nil {
 			err = cmd.Start()
 		}
@@ -144,7 +145,7 @@ func disarm(changesUser bool) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+	if err := dropAmbient(); err != nil {
 		return err
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3} // of this thread
@@ -156,6 +157,12 @@ func disarm(changesUser bool) error {
 		sets[0].Inheritable, sets[1].Inheritable = 0, 0
 	}
 	return unix.Capset(&header, &sets[0])
+}
+
+// dropAmbient keeps what a unit gave to vipd from the programs that the calling
+// thread starts. Root's have root's own.
+func dropAmbient() error {
+	return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 }
 
 // awaitExit blocks until a child has ended, and leaves it to be reaped.

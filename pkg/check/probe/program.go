@@ -1,10 +1,8 @@
 package probe
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -35,7 +33,8 @@ type Ended struct {
 	Took   time.Duration // until it was gone, killed or not
 }
 
-// RunProgram runs a program to its end, or kills it when ctx ends. What it leaves
+// RunProgram runs a program to its end, without capabilities of vipd's (one that
+// runs as root has root's own), or kills it when ctx ends. What it leaves
 // in its process group is killed. The last line of its output becomes part of
 // the detail; all of it is read, and nothing else is kept.
 func RunProgram(ctx context.Context, p Program) Ended {
@@ -91,7 +90,7 @@ func startProgram(cmd *exec.Cmd) (*process, ends, error) {
 		return nil, ends{}, fmt.Errorf("open a pipe: %s", cause(err))
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inR, outW, outW
-	child, err := start(cmd)
+	child, err := start(cmd, dropAmbient)
 	_, _ = inR.Close(), outW.Close() // the child has its own copies
 	if err != nil {
 		ends{inW, outR}.close()
@@ -143,32 +142,4 @@ func ended(state *os.ProcessState, late, killed bool, within time.Duration, line
 		end.Detail += ": " + line
 	}
 	return end
-}
-
-// lastLine reads r to its end and returns the last line that is not blank, at
-// most maxLine bytes of it, as one printable line.
-func lastLine(r io.Reader) string {
-	var last, line []byte
-	buf := make([]byte, 4096)
-	for {
-		n, err := r.Read(buf)
-		for rest, more := buf[:n], true; more; {
-			var part []byte
-			part, rest, more = bytes.Cut(rest, []byte("\n"))
-			line = append(line, part[:min(len(part), maxLine-len(line))]...)
-			if blank := len(bytes.TrimSpace(line)) == 0; more {
-				if !blank {
-					last = append(last[:0], line...)
-				}
-				line = line[:0]
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	if text := printable(line); text != "" {
-		return text
-	}
-	return printable(last)
 }
