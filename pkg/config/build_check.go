@@ -21,6 +21,8 @@ var checkTypes = map[string]func(*builder, section) check.Spec{
 	"grpc":    grpcSpec,
 	"process": processSpec,
 	"unit":    unitSpec,
+	"dns":     dnsSpec,
+	"icmp":    icmpSpec,
 }
 
 // checkType is a choice of the types of checks.

@@ -187,6 +187,10 @@ func describeCheck(c check.Config) settings {
 	case check.Exec:
 		s["command"] = values{strings.Join(spec.Command, " ")}
 		s["user"] = optional(spec.User)
+	case check.DNS:
+		describeDNS(s, spec)
+	case check.ICMP:
+		describeICMP(s, spec)
 	case check.TCP:
 		describeTCP(s, spec)
 	case check.TLS:

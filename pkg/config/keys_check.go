@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/vipd/vipd/pkg/check"
+)
 
 // checkRows are the keys of checks: first those of every type, then those of
 // some.
@@ -53,7 +57,7 @@ var checkRows = []key{
 		doc: "Port on 127.0.0.1 to connect to."},
 	{path: "check.*.address", kind: text{what: "host:port, :port for 127.0.0.1, or unix:/path", check: checkTarget}, none: "port is given", only: []string{"tcp", "tls", "grpc"},
 		doc: "Host and port, or Unix socket, to connect to."},
-	{path: "check.*.source", kind: address{loopback: true}, none: "the system chooses", only: []string{"tcp", "tls", "http", "grpc"},
+	{path: "check.*.source", kind: address{loopback: true}, none: "the system chooses", only: []string{"tcp", "tls", "http", "grpc", "dns", "icmp"},
 		doc: "Local address to connect from."},
 	{path: "check.*.send", kind: text{what: "a string", free: true}, none: "nothing is sent", only: []string{"tcp"},
 		doc: "What to say after connecting."},
@@ -89,6 +93,22 @@ var checkRows = []key{
 		doc: "Text that must be in the first 16 KiB of the answer."},
 	{path: "check.*.expect.regexp", kind: expression{}, none: "only the text matters", only: []string{"tcp", "http"},
 		doc: "Regular expression that the answer, or the body, must match."},
+	{path: "check.*.server", kind: text{what: "IP address and port, or :port for 127.0.0.1", check: checkServer}, none: required, only: []string{"dns"},
+		doc: "Name server to ask."},
+	{path: "check.*.query", kind: text{what: "a name and a type of record", check: checkQuery}, none: required, only: []string{"dns"},
+		doc: "What to ask for."},
+	{path: "check.*.transport", kind: choice{"udp", "tcp"}, def: `"udp"`, only: []string{"dns"},
+		doc: "How to ask; with udp, a truncated answer is asked for again over TCP."},
+	{path: "check.*.expect.rcode", kind: choice(check.Rcodes()), def: `"NOERROR"`, only: []string{"dns"},
+		doc: "Code that the answer must have."},
+	{path: "check.*.expect.min_answers", kind: integer{0, 1000}, none: "1, or 0 with another rcode than NOERROR", only: []string{"dns"},
+		doc: "Records of the type asked for that the answer must have at least."},
+	{path: "check.*.expect.answer", kind: text{what: "a value as in a zone file"}, none: "any", only: []string{"dns"},
+		doc: "Value that must be among these records: an address, a name, a text."},
+	{path: "check.*.target", kind: address{loopback: true}, none: required, only: []string{"icmp"},
+		doc: "Address to send an echo request to."},
+	{path: "check.*.interface", kind: interfaceText, none: "the routes decide", only: []string{"icmp"},
+		doc: "Interface to send by and to receive on."},
 	{path: "check.*.path", kind: pathText, none: required, only: []string{"file"},
 		doc: "File to look for.", also: []string{"file"}},
 	{path: "check.*.exists", kind: boolean{}, def: `true`, only: []string{"file"},
