@@ -25,9 +25,10 @@ type spec struct {
 	priority int
 	interval time.Duration
 	vips     int
-	more     bool   // one more virtual router, of another VRID and address
-	hotplug  bool   // the interface will be deleted and made again
-	watch    string // how the service of the host is watched: byEvent, byPoll; "" = not at all
+	more     bool       // one more virtual router, of another VRID and address
+	hotplug  bool       // the interface will be deleted and made again
+	watch    string     // how the service of the host is watched: byEvent, byPoll; "" = not at all
+	checks   *checkKind // many checks, nil = none
 }
 
 // The lab is 198.18.0.0/16, a network for benchmarks (RFC 2544): virtual
@@ -108,6 +109,9 @@ func (v *vipd) write(s spec) error {
 			vrid, vrid, s.priority, s.interval, address(vrid))
 		if s.watch != "" {
 			b.WriteString("track = [\"service\"]\n")
+		}
+		if s.checks != nil {
+			fmt.Fprintf(&b, "track = [\"%s\"]\n", strings.Join(s.checks.names(), "\", \""))
 		}
 	}
 	return os.WriteFile(v.config, []byte(b.String()), 0o600)

@@ -115,10 +115,12 @@ func (p *pair) serve(i int) error {
 
 // vipdCheck is the check of the service in vipd.toml.
 func (s spec) vipdCheck(h *testenv.Host) string {
-	switch s.watch {
-	case byEvent:
+	switch {
+	case s.checks != nil:
+		return s.checks.vipdChecks()
+	case s.watch == byEvent:
 		return fmt.Sprintf("[check.service]\ntype = \"process\"\nname = %q\n", filepath.Base(service(h)))
-	case byPoll:
+	case s.watch == byPoll:
 		return fmt.Sprintf("[check.service]\ntype = \"exec\"\ncommand = [%q]\nuser = \"root\"\ninterval = \"100ms\"\nrise = 1\nfall = 1\n", script(h))
 	}
 	return ""
@@ -127,11 +129,13 @@ func (s spec) vipdCheck(h *testenv.Host) string {
 // keepalivedCheck is the same in keepalived.conf: the lines of the file, and
 // those of the virtual router.
 func (s spec) keepalivedCheck(h *testenv.Host) (file, router string) {
-	switch s.watch {
-	case byEvent:
+	switch {
+	case s.checks != nil:
+		return s.checks.keepalivedChecks()
+	case s.watch == byEvent:
 		return fmt.Sprintf("vrrp_track_process service {\n  process %s\n  quorum 1\n  delay 0\n}\n", filepath.Base(service(h))),
 			"  track_process {\n    service\n  }"
-	case byPoll:
+	case s.watch == byPoll:
 		return fmt.Sprintf("global_defs {\n  script_user root\n  enable_script_security\n}\n"+
 				"vrrp_script service {\n  script %q\n  interval 1\n  rise 1\n  fall 1\n}\n", script(h)),
 			"  track_script {\n    service\n  }"

@@ -121,6 +121,7 @@ var measurements = []measurement{
 	{"loss30", measureLoss(30)},
 	{"reload", measureReload},
 	{"cost", measureCost},
+	{"checks", measureChecks},
 	{"repair", measureRepair},
 	{"detect", measureDetect},
 }
