@@ -57,7 +57,7 @@ vipd beside keepalived and FRR's vrrpd, measured by `+"`make bench`"+`, which wr
 
 const notMeasured = `## What is not measured
 
-IPv6, VRRP version 2, unicast, virtual MACs with vipd and keepalived, sync groups, health checks, a loaded host, a real switch, more
+IPv6, VRRP version 2, unicast, virtual MACs with vipd and keepalived, sync groups, a loaded host, a real switch, more
 than two hosts, hosts with clocks and kernels of their own. Loss of whole directions and frozen hosts are part of the tests, not of
 this file. FRR: start-up, reload and what is said above.
 `
