@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -31,13 +32,15 @@ type checkKind struct {
 
 // Where the service of a check listens.
 const (
-	checkedTCP = 8443
-	checkedDNS = 5353
+	checkedTCP  = 8443
+	checkedHTTP = 8080
+	checkedDNS  = 5353
 )
 
 var checkKinds = []checkKind{
 	{title: "exec `true`", vipd: "type = \"exec\"\ncommand = [\"/bin/true\"]\nuser = \"root\"", script: "/bin/true", others: programsOf},
 	{title: "tcp", vipd: fmt.Sprintf("type = \"tcp\"\nport = %d", checkedTCP), serve: serveTCP, others: requestsOf},
+	{title: "http", vipd: fmt.Sprintf("type = \"http\"\nurl = \"http://127.0.0.1:%d/\"", checkedHTTP), serve: serveHTTP, others: requestsOf},
 	{title: "dns", vipd: fmt.Sprintf("type = \"dns\"\nserver = \":%d\"\nquery = \"www.example.net A\"", checkedDNS), serve: serveDNS, others: requestsOf},
 	{title: "icmp", vipd: "type = \"icmp\"\ntarget = \"127.0.0.1\"", others: requestsOf},
 }
@@ -177,17 +180,28 @@ func spent(groups []int) (sum consumed, err error) {
 	return sum, nil
 }
 
-// serveTCP takes connections and lets go of them when the other side does.
-func serveTCP(h *testenv.Host) error {
-	var l net.Listener
-	err := h.NS.Do(func() (err error) {
-		l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", checkedTCP))
+// listenOn listens in the namespace of a host until its lab is closed.
+func listenOn(h *testenv.Host, port int) (l net.Listener, err error) {
+	err = h.NS.Do(func() error {
+		l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	h.OnClose(func() error {
+		_ = l.Close() // a server may have closed it
+		return nil
+	})
+	return l, nil
+}
+
+// serveTCP takes connections and lets go of them when the other side does.
+func serveTCP(h *testenv.Host) error {
+	l, err := listenOn(h, checkedTCP)
+	if err != nil {
 		return err
 	}
-	h.OnClose(l.Close)
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -200,6 +214,19 @@ func serveTCP(h *testenv.Host) error {
 			}()
 		}
 	}()
+	return nil
+}
+
+// serveHTTP says that all is well.
+func serveHTTP(h *testenv.Host) error {
+	l, err := listenOn(h, checkedHTTP)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("ok\n"))
+	})}
+	go func() { _ = server.Serve(l) }() // until the lab is over
 	return nil
 }
 

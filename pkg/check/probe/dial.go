@@ -56,7 +56,10 @@ func dial(ctx context.Context, address, source string) (conn net.Conn, hangUp fu
 }
 
 // bind makes reading and writing end with ctx, until hangUp closes conn.
-func bind(ctx context.Context, conn net.Conn) (hangUp func()) {
+func bind(ctx context.Context, conn interface {
+	SetDeadline(time.Time) error
+	Close() error
+}) (hangUp func()) {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline) // fails only if conn is closed, as all else then
 	}

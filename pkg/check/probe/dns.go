@@ -100,7 +100,7 @@ func (q *question) overUDP(ctx context.Context) (*dns.Msg, error) {
 	if err != nil {
 		return nil, q.failed(err)
 	}
-	defer expire(ctx, conn)()
+	defer bind(ctx, conn)()
 	udp, ok := conn.(*net.UDPConn)
 	if !ok {
 		return nil, q.failed(errors.ErrUnsupported)
@@ -135,7 +135,7 @@ func (q *question) overTCP(ctx context.Context) (*dns.Msg, error) {
 	if err != nil {
 		return nil, q.failed(err)
 	}
-	defer expire(ctx, conn)()
+	defer bind(ctx, conn)()
 	framed := binary.BigEndian.AppendUint16(nil, uint16(len(q.packed))) // RFC 1035, Section 4.2.2
 	if _, err := conn.Write(append(framed, q.packed...)); err != nil {
 		return nil, q.failed(err)
@@ -187,13 +187,7 @@ func (q *question) asked(m *dns.Msg) bool {
 
 // failed puts the end of waiting into words.
 func (q *question) failed(err error) error {
-	why := cause(err)
-	switch timeout := net.Error(nil); {
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		why = fmt.Sprintf("no answer within %v", q.within)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		why = "the server closed the connection"
-	}
+	why := explain(err, q.within)
 	if q.truncated {
 		why = "the answer was truncated; over TCP: " + why
 	}
@@ -269,24 +263,6 @@ func sameValue(a, b string) bool {
 	return slices.EqualFunc(strings.Fields(a), strings.Fields(b), func(a, b string) bool {
 		return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
 	})
-}
-
-// expiring is a connection whose waiting can be ended.
-type expiring interface {
-	SetDeadline(time.Time) error
-	Close() error
-}
-
-// expire makes reading and writing end with ctx, until hangUp closes conn.
-func expire(ctx context.Context, conn expiring) (hangUp func()) {
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline) // fails only if conn is closed, as all else then
-	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	return func() {
-		stop()
-		_ = conn.Close()
-	}
 }
 
 // reportErrors makes a socket tell what the network says about its packets, also

@@ -121,7 +121,7 @@ var (
 	echoed        = bent(func(m *dns.Msg) { m.Response = false })
 	truncated     = bent(func(m *dns.Msg) { m.Truncated, m.Answer = true, nil })
 	upper         = bent(func(m *dns.Msg) { m.Question[0].Name = strings.ToUpper(m.Question[0].Name) })
-	good          = reply(dns.RcodeSuccess, "www.example.net. 60 IN A 192.0.2.80", "www.example.net. 60 IN A 192.0.2.81")
+	twoAddresses  = reply(dns.RcodeSuccess, "www.example.net. 60 IN A 192.0.2.80", "www.example.net. 60 IN A 192.0.2.81")
 )
 
 func TestDNS(t *testing.T) {
@@ -140,10 +140,10 @@ func TestDNS(t *testing.T) {
 		ok       bool
 		want     string
 	}{
-		{"good", ask, good, nil, true, "NOERROR, 2 A"},
+		{"good", ask, twoAddresses, nil, true, "NOERROR, 2 A"},
 		{"case of the name does not matter", ask, upper, nil, true, "NOERROR, 1 A"},
-		{"enough", with(func(d *check.DNS) { d.MinAnswers = 2 }), good, nil, true, "NOERROR, 2 A"},
-		{"too few", with(func(d *check.DNS) { d.MinAnswers = 3 }), good, nil, false, "NOERROR, 2 A, fewer than 3"},
+		{"enough", with(func(d *check.DNS) { d.MinAnswers = 2 }), twoAddresses, nil, true, "NOERROR, 2 A"},
+		{"too few", with(func(d *check.DNS) { d.MinAnswers = 3 }), twoAddresses, nil, false, "NOERROR, 2 A, fewer than 3"},
 		{"none", ask, reply(dns.RcodeSuccess), nil, false, "NOERROR, 0 A, fewer than 1"},
 		{"an alias is no address", ask, reply(dns.RcodeSuccess, cname), nil, false, "NOERROR, 0 A, fewer than 1"},
 		{"through an alias", ask, reply(dns.RcodeSuccess, cname, "web.example.net. 60 IN A 192.0.2.80"), nil, true, "NOERROR, 1 A"},
@@ -151,8 +151,8 @@ func TestDNS(t *testing.T) {
 		{"a code without a name", ask, reply(13), nil, false, "code 13, not NOERROR"},
 		{"expected code", with(func(d *check.DNS) { d.Rcode, d.MinAnswers = "NXDOMAIN", 0 }), reply(dns.RcodeNameError), nil, true, "NXDOMAIN, 0 A"},
 		{"an error without a question", ask, bent(func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeFormatError }), nil, false, "FORMERR, not NOERROR"},
-		{"answer", with(func(d *check.DNS) { d.Answer = "192.0.2.81" }), good, nil, true, "NOERROR, 2 A"},
-		{"other answer", with(func(d *check.DNS) { d.Answer = "192.0.2.9" }), good, nil, false, "NOERROR, 2 A, 192.0.2.9 not among them: 192.0.2.80, 192.0.2.81"},
+		{"answer", with(func(d *check.DNS) { d.Answer = "192.0.2.81" }), twoAddresses, nil, true, "NOERROR, 2 A"},
+		{"other answer", with(func(d *check.DNS) { d.Answer = "192.0.2.9" }), twoAddresses, nil, false, "NOERROR, 2 A, 192.0.2.9 not among them: 192.0.2.80, 192.0.2.81"},
 		{"no answer at all", with(func(d *check.DNS) { d.Answer, d.MinAnswers = "192.0.2.9", 0 }), reply(dns.RcodeSuccess), nil, false, "NOERROR, 0 A, 192.0.2.9 not among them"},
 		{"IPv6 in another form", with(func(d *check.DNS) { d.Record, d.Answer = "AAAA", "2001:DB8:0:0::1" }),
 			reply(dns.RcodeSuccess, "www.example.net. 60 IN AAAA 2001:db8::1"), nil, true, "NOERROR, 1 AAAA"},
@@ -162,7 +162,7 @@ func TestDNS(t *testing.T) {
 			reply(dns.RcodeSuccess, `www.example.net. 60 IN TXT "serial" " 7"`), nil, true, "NOERROR, 1 TXT"},
 		{"any", with(func(d *check.DNS) { d.Record, d.MinAnswers = "ANY", 2 }), reply(dns.RcodeSuccess, cname, "www.example.net. 60 IN TXT x"), nil, true, "NOERROR, 2 ANY"},
 
-		{"the true one last", ask, after(wrongID, raw("garbage"), raw(""), wrongQuestion, good), nil, true, "NOERROR, 2 A"},
+		{"the true one last", ask, after(wrongID, raw("garbage"), raw(""), wrongQuestion, twoAddresses), nil, true, "NOERROR, 2 A"},
 		{"wrong id", ask, wrongID, nil, false, "ask *: no answer within 150ms; ignored 1: with another id"},
 		{"wrong question", ask, after(wrongQuestion, wrongType, noQuestion), nil, false, "ask *: no answer within 150ms; ignored 3: to another question"},
 		{"garbage", ask, after(raw("garbage"), raw(strings.Repeat("\x01", 600)), raw("")), nil, false, "ask *: no answer within 150ms; ignored 3: garbage"},
@@ -170,19 +170,19 @@ func TestDNS(t *testing.T) {
 		{"our own query", ask, echoed, nil, false, "ask *: no answer within 150ms; ignored 1: not an answer"},
 		{"silence", ask, after(), nil, false, "ask *: no answer within 150ms"},
 
-		{"truncated", ask, truncated, good, true, "NOERROR, 2 A"},
-		{"truncated in a record", ask, halved(true), good, true, "NOERROR, 2 A"},
+		{"truncated", ask, truncated, twoAddresses, true, "NOERROR, 2 A"},
+		{"truncated in a record", ask, halved(true), twoAddresses, true, "NOERROR, 2 A"},
 		{"truncated, and no TCP", ask, truncated, nil, false, "ask *: the answer was truncated; over TCP: connection refused"},
 		{"truncated, and hangs over TCP", ask, truncated, after(), false, "ask *: the answer was truncated; over TCP: no answer within 150ms"},
 		{"truncated, and garbage over TCP", ask, truncated, after(wrongID, raw("garbage")), false,
 			"ask *: the answer was truncated; over TCP: no answer within 150ms; ignored 2: with another id, garbage"},
-		{"TCP only", with(func(d *check.DNS) { d.TCP = true }), after(), after(wrongID, good), true, "NOERROR, 2 A"},
+		{"TCP only", with(func(d *check.DNS) { d.TCP = true }), after(), after(wrongID, twoAddresses), true, "NOERROR, 2 A"},
 
-		{"source", with(func(d *check.DNS) { d.Source = "127.0.0.1" }), good, nil, true, "NOERROR, 2 A"},
-		{"source of another family", with(func(d *check.DNS) { d.Source = "::1" }), good, nil, false, "source ::1 is not an address to reach * from"},
-		{"source that is not ours", with(func(d *check.DNS) { d.Source = "192.0.2.9" }), good, nil, false, "ask *: cannot assign requested address"},
-		{"name too long", with(func(d *check.DNS) { d.Name = strings.Repeat("a", 64) }), good, nil, false, "ask for " + strings.Repeat("a", 64) + ": dns: bad rdata"},
-		{"no such type", with(func(d *check.DNS) { d.Record = "AAAAA" }), good, nil, false, "AAAAA is not a type of record"},
+		{"source", with(func(d *check.DNS) { d.Source = "127.0.0.1" }), twoAddresses, nil, true, "NOERROR, 2 A"},
+		{"source of another family", with(func(d *check.DNS) { d.Source = "::1" }), twoAddresses, nil, false, "source ::1 is not an address to reach * from"},
+		{"source that is not ours", with(func(d *check.DNS) { d.Source = "192.0.2.9" }), twoAddresses, nil, false, "ask *: cannot assign requested address"},
+		{"name too long", with(func(d *check.DNS) { d.Name = strings.Repeat("a", 64) }), twoAddresses, nil, false, "ask for " + strings.Repeat("a", 64) + ": dns: bad rdata"},
+		{"no such type", with(func(d *check.DNS) { d.Record = "AAAAA" }), twoAddresses, nil, false, "AAAAA is not a type of record"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -256,7 +256,7 @@ func TestDNSUnreachable(t *testing.T) {
 		if err != nil || query.Unpack(buf[:n]) != nil {
 			return
 		}
-		_, _ = other.WriteTo(good(query)[0], from)
+		_, _ = other.WriteTo(twoAddresses(query)[0], from)
 	}()
 	for _, tt := range []struct{ name, server, want string }{
 		{"refused", "127.0.0.1:1", "ask 127.0.0.1:1: connection refused"},

@@ -30,7 +30,7 @@ func ICMP(ctx context.Context, i check.ICMP, _ Settings) Result {
 	if err != nil {
 		return Result{Detail: err.Error()}
 	}
-	defer expire(ctx, e.conn)()
+	defer bind(ctx, e.conn)()
 	others, err := e.exchange()
 	took := time.Since(start)
 	if err == nil {
