@@ -12,13 +12,15 @@ import (
 	"github.com/vipd/vipd/testenv"
 )
 
-// TestMain is also the entry of two programs that tests start.
+// TestMain is also the entry of three programs that tests start.
 func TestMain(m *testing.M) {
 	switch mark := os.Getenv("VIPD_TEST_PARENT"); {
 	case mark != "":
 		parentToBeKilled(mark)
 	case os.Getenv("VIPD_TEST_CAPABLE") != "":
 		parentWithCapabilities()
+	case os.Getenv("VIPD_TEST_FAVOURED") != "":
+		favouredParent()
 	default:
 		os.Exit(testenv.Main(m))
 	}

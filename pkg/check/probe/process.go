@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -122,9 +123,13 @@ func start(cmd *exec.Cmd, prepare func() error) (*process, error) {
 		// Never unlocked. The thread ends with this goroutine: it has lost its
 		// capabilities, and Pdeathsig is sent when it ends.
 		runtime.LockOSThread()
+		ordinaryNice()
 		err := prepare()
 		if err == nil {
 			err = cmd.Start()
+		}
+		if err == nil {
+			ordinaryOOM(cmd.Process.Pid)
 		}
 		started <- err
 		if err == nil {
@@ -135,6 +140,31 @@ func start(cmd *exec.Cmd, prepare func() error) (*process, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// ordinaryNice gives the programs that the calling thread starts the usual share
+// of the processor, when vipd has more. It is no reason not to start them that
+// this is not allowed.
+func ordinaryNice() {
+	const usual = 20 // as the system call counts: 20 - nice
+	if n, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && n > usual {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0)
+	}
+}
+
+// uncommon reports whether vipd is spared, or the opposite, when memory runs out.
+var uncommon = sync.OnceValue(func() bool {
+	text, err := os.ReadFile("/proc/self/oom_score_adj")
+	return err == nil && strings.TrimSpace(string(text)) != "0"
+})
+
+// ordinaryOOM lets a program that has started be chosen like others when memory
+// runs out: it may be the one that eats it.
+func ordinaryOOM(pid int) {
+	if uncommon() {
+		// It fails only when the program has ended already.
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("0"), 0)
+	}
 }
 
 // disarm leaves nothing to inherit to the programs that the calling thread
