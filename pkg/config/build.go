@@ -75,9 +75,9 @@ func (b *builder) must(s section, key, example string) bool {
 	return false
 }
 
-// sections returns the named tables under a top-level one, in their order.
+// sections returns the named tables under another one, in their order.
 func (b *builder) sections(name string) []section {
-	parent := b.root.table[name]
+	parent := find(b.root, strings.Split(name, "."))
 	if parent == nil {
 		return nil
 	}
@@ -110,6 +110,7 @@ func (b *builder) build() *Config {
 			Groups:       map[string][]string{},
 			Checks:       map[string]check.Config{},
 			GroupNotify:  map[string]bool{},
+			Services:     map[string]engine.Service{},
 		},
 		Control:    Control{Socket: get[string](control, "socket"), AdminGroup: get[string](control, "admin_group")},
 		Metrics:    Metrics{Listen: get[string](metrics, "listen")},
@@ -128,6 +129,10 @@ func (b *builder) build() *Config {
 			v.BeforeHold = get[time.Duration](s, "before_hold_timeout")
 		}
 		c.Engine.VIPs[s.node.name], c.VIPHooks[s.node.name] = v, hooks
+	}
+	b.bgp(c)
+	for _, s := range b.sections("anycast") {
+		c.Engine.Services[s.node.name] = b.service(s, c.Engine.Checks)
 	}
 	for _, s := range b.sections("sync") {
 		if b.must(s, "vips", `["web", "inside"]`) {

@@ -28,7 +28,7 @@ func (r *reporter) checkTable(n *node, pattern string) {
 }
 
 // match returns the pattern for a name in a table. [vip_defaults] has the keys
-// of [vip.*].
+// of [vip.*], and [bgp.group.*] those of [bgp.neighbor.*].
 func match(pattern, name string) string {
 	path := name
 	if pattern != "" {
@@ -36,6 +36,9 @@ func match(pattern, name string) string {
 	}
 	if rest, ok := strings.CutPrefix(path, "vip_defaults."); ok {
 		return "vip.*." + rest
+	}
+	if rest, ok := strings.CutPrefix(path, "bgp.group.*."); ok {
+		return "bgp.neighbor.*." + rest
 	}
 	if tableOf()[pattern+".*"] != nil {
 		return pattern + ".*"

@@ -13,7 +13,16 @@ type Config struct {
 	Files      []string         // that were read, the first one first
 
 	Text *Text // prints it
+	// Passwords are the secrets of BGP neighbors (RFC 2385), by neighbor. They are
+	// kept apart from all that is recorded or shown.
+	Passwords map[string]Secret
 }
+
+// Secret is a text that is never printed.
+type Secret string
+
+// String hides the secret, also within what holds it.
+func (Secret) String() string { return "***" }
 
 // Control is how commands reach the daemon.
 type Control struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/netip"
@@ -64,6 +65,7 @@ func program(name string) (writable string, err error) {
 
 func (memory) Program(name string) (string, error) { return program(name) }
 func (tree) Program(name string) (string, error)   { return program(name) }
+func (memory) Secret(name string) (string, error)  { return "the secret of " + name, nil }
 
 // tree is a Reader of the files of a directory.
 type tree string
@@ -78,6 +80,18 @@ func (t tree) Glob(pattern string) ([]string, error) {
 		names[i], _ = filepath.Rel(string(t), names[i])
 	}
 	return names, err
+}
+
+func (t tree) Secret(name string) (string, error) {
+	switch name {
+	case "long":
+		return strings.Repeat("x", 81), nil
+	case "lines":
+		return "a\nb", nil
+	case "empty":
+		return "", nil
+	}
+	return "", fmt.Errorf("read secret %s: no such file or directory", name)
 }
 
 func formatted(t *testing.T, p *Problems) string {
@@ -172,7 +186,8 @@ func TestDefaults(t *testing.T) {
 					Refresh:  time.Minute,
 				},
 			}},
-			Groups: map[string][]string{},
+			Groups:   map[string][]string{},
+			Services: map[string]engine.Service{},
 			Checks: map[string]check.Config{"haproxy": {
 				Spec:     check.TCP{Address: "127.0.0.1:443"},
 				Interval: time.Second,

@@ -33,7 +33,7 @@ func Diff(from, to *Config) []string {
 			}
 		}
 	}
-	return lines
+	return append(lines, newPasswords(from, to)...)
 }
 
 // change is one changed key in words, "" when it is the same.
@@ -90,6 +90,10 @@ func describe(c *Config) map[string]settings {
 	}
 	for name, k := range e.Checks {
 		m["check."+name] = describeCheck(k)
+	}
+	describeBGP(m, c)
+	for name, s := range e.Services {
+		m["anycast."+name] = describeService(s)
 	}
 	return m
 }

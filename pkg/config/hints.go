@@ -39,8 +39,11 @@ const instance = "vrrp_"
 // unknownHint says what to write instead of an unknown key, and which key of the
 // same table is meant, if one is; pattern is that of the table.
 func unknownHint(n *node, pattern string) (meant, hint string) {
-	if pattern == "vip_defaults" {
+	switch pattern {
+	case "vip_defaults":
 		pattern = "vip.*"
+	case "bgp.group.*":
+		pattern = "bgp.neighbor.*"
 	}
 	word := strings.ReplaceAll(strings.ToLower(n.name), "-", "_")
 	siblings := keysIn(pattern)
@@ -58,7 +61,7 @@ func unknownHint(n *node, pattern string) (meant, hint string) {
 	if near := nearest(word, foreignWords(pattern)); near != "" {
 		return wordHint(near, pattern)
 	}
-	if len(siblings) > 0 && len(siblings) <= 8 {
+	if len(siblings) > 0 && len(siblings) <= 12 {
 		return "", "known here: " + join(siblings, "and")
 	}
 	return "", ""
@@ -73,7 +76,7 @@ func wordHint(word, pattern string) (meant, hint string) {
 		if !same && !slices.Contains(row.also, word) {
 			continue
 		}
-		if inside, ok := strings.CutPrefix(parent, pattern+"."); ok && pattern != "" {
+		if inside, ok := strings.CutPrefix(parent, pattern+"."); ok && pattern != "" && !strings.Contains(inside, "*") {
 			return "", fmt.Sprintf("vipd calls this `%s.%s`", inside, name)
 		}
 		if parent == pattern {

@@ -44,6 +44,17 @@ var tables = []tableRow{
 	{path: "check.*.hold_down"},
 	{path: "check.*", also: []string{"vrrp_script", "vrrp_track_file", "track_file", "vrrp_track_process"}},
 	{path: "check.*.expect"},
+	{path: "bgp", also: []string{"router_bgp", "protocol_bgp"}},
+	{path: "bgp.drain", also: []string{"graceful_shutdown"}},
+	{path: "bgp.graceful_restart"},
+	{path: "bgp.group"},
+	{path: "bgp.group.*", also: []string{"peer_group", "template_bgp"}},
+	{path: "bgp.neighbor"},
+	{path: "bgp.neighbor.*", also: []string{"peer", "bgp_neighbor", "bgp_peer"}},
+	{path: "bfd", also: []string{"bfd_instance"}},
+	{path: "bfd.*"},
+	{path: "anycast", also: []string{"service", "network"}},
+	{path: "anycast.*"},
 }
 
 const required = "required"
@@ -58,7 +69,7 @@ var (
 )
 
 // keyRows is the table of keys, in the order of the manual.
-var keyRows = slices.Concat(generalRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows)
+var keyRows = slices.Concat(generalRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows)
 
 var generalRows = []key{
 	{path: "include", kind: list{text{what: "a file name or pattern"}}, none: "no other files",

@@ -23,6 +23,9 @@ type Reader interface {
 	// Program looks at a program: what of its path anybody may write to, "" when
 	// there is nothing, and why it cannot be run.
 	Program(path string) (writable string, err error)
+	// Secret returns what a file that only its owner may read holds: an absolute
+	// path, or the bare name of a credential.
+	Secret(name string) (string, error)
 }
 
 // Limits of what is read. They are far beyond any use and keep a wrong file, or

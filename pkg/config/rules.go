@@ -16,8 +16,8 @@ import (
 // rules checks what several keys must agree on. Values that are wrong by
 // themselves are zero here, and no rule speaks about a zero value.
 func (b *builder) rules(c *Config) {
-	if len(c.Engine.VIPs) == 0 && b.kept[Error] == 0 {
-		b.report(b.root.file, span{}, Warning, "there is no [vip.NAME] table: nothing to do", "")
+	if len(c.Engine.VIPs) == 0 && len(c.Engine.Services) == 0 && b.kept[Error] == 0 {
+		b.report(b.root.file, span{}, Warning, "there is no [vip.NAME] or [anycast.NAME] table: nothing to do", "")
 	}
 	for _, s := range b.sections("check") {
 		b.checkRules(s, c.Engine.Checks[s.node.name])
@@ -36,6 +36,8 @@ func (b *builder) rules(c *Config) {
 	b.uniqueRouters(c.Engine.VIPs)
 	b.uniqueAddresses(c.Engine.VIPs)
 	b.groupRules(c.Engine)
+	b.neighborRules(c.Engine.BGP)
+	b.serviceRules(c.Engine)
 	b.dependRules(c.Engine)
 	b.hookRules()
 	b.unusedChecks(c.Engine)
@@ -267,7 +269,7 @@ func (b *builder) checkRules(s section, c check.Config) {
 
 // unusedChecks warns of checks that nothing listens to.
 func (b *builder) unusedChecks(c engine.Config) {
-	if len(c.VIPs) == 0 || b.kept[Error] > 0 { // the error may be in what would use it
+	if len(c.VIPs)+len(c.Services) == 0 || b.kept[Error] > 0 { // the error may be in what would use it
 		return
 	}
 	used := map[string]bool{}
@@ -286,10 +288,15 @@ func (b *builder) unusedChecks(c engine.Config) {
 			use(name)
 		}
 	}
+	for _, v := range c.Services {
+		for name := range maps.Keys(v.Track) {
+			use(name)
+		}
+	}
 	for _, s := range b.sections("check") {
 		if !used[s.node.name] {
-			b.atValue(s.node, Warning, fmt.Sprintf("no VIP tracks the check %s", s.node.name),
-				fmt.Sprintf("add `track = [%q]` to a [vip.NAME]", s.node.name))
+			b.atValue(s.node, Warning, fmt.Sprintf("no VIP and no anycast service tracks the check %s", s.node.name),
+				fmt.Sprintf("add `track = [%q]` to a [vip.NAME] or [anycast.NAME]", s.node.name))
 		}
 	}
 }

@@ -40,8 +40,8 @@ func newText(r Reader, root *node) *Text {
 // Written is what the files say.
 func (t *Text) Written() string { return whole(lines(t.root, false)) }
 
-// Effective is the same with the default of every key that is not set, and with
-// [vip_defaults] as a part of each vip. A default to which the checker objects
+// Effective is the same with the default of every key that is not set, with
+// [vip_defaults] as a part of each vip, and groups as parts of neighbors. A default to which the checker objects
 // means nothing beside the rest, and is left out.
 func (t *Text) Effective() string { return t.effective() }
 
@@ -98,7 +98,7 @@ func lines(root *node, effective bool) []printed {
 	for _, t := range layout() {
 		for _, s := range t.sections(root, effective) {
 			keys := s.lines(t.rows, effective)
-			if len(keys) == 0 && s.node == nil {
+			if s.node == nil && (len(keys) == 0 || t.needs()) {
 				continue
 			}
 			if len(list) > 0 {
@@ -159,9 +159,8 @@ func (t block) sections(root *node, effective bool) []section {
 		return []section{{node: find(root, parts(t.pattern)), pattern: t.pattern}}
 	}
 	var list []section
-	defaults := root.table["vip_defaults"]
-	if defaults != nil && t.pattern == "vip.*" && !effective {
-		list = append(list, section{node: defaults, pattern: t.pattern})
+	if !effective {
+		list = t.shared(root)
 	}
 	parent := find(root, parts(strings.TrimSuffix(t.pattern, ".*")))
 	if parent == nil {
@@ -169,14 +168,42 @@ func (t block) sections(root *node, effective bool) []section {
 	}
 	for _, name := range slices.Sorted(maps.Keys(parent.table)) {
 		s := section{node: parent.table[name], pattern: t.pattern}
-		if t.pattern == "vip.*" && effective {
-			s.defaults = defaults
+		switch {
+		case !effective:
+		case t.pattern == "vip.*":
+			s.defaults = root.table["vip_defaults"]
+		case t.pattern == "bgp.neighbor.*":
+			s = grouped(root, s)
 		}
 		if s.node.isTable() {
 			list = append(list, s)
 		}
 	}
 	return list
+}
+
+// shared finds the tables whose keys hold for others of a block.
+func (t block) shared(root *node) []section {
+	var list []section
+	switch t.pattern {
+	case "vip.*":
+		if n := root.table["vip_defaults"]; n != nil {
+			list = append(list, section{node: n, pattern: t.pattern})
+		}
+	case "bgp.neighbor.*":
+		if n := find(root, parts("bgp.group")); n != nil {
+			for _, name := range slices.Sorted(maps.Keys(n.table)) {
+				list = append(list, section{node: n.table[name], pattern: t.pattern})
+			}
+		}
+	}
+	return list
+}
+
+// needs reports whether a table of the block is an error when it is empty: then
+// its absence says something.
+func (t block) needs() bool {
+	return slices.ContainsFunc(t.rows, func(row *key) bool { return row.none == required })
 }
 
 // parts are a path in its parts; "" has none.
@@ -199,6 +226,9 @@ func (s section) header() string {
 func (s section) lines(rows []*key, effective bool) []printed {
 	var list []printed
 	for _, row := range rows {
+		if effective && row.path == "bgp.neighbor.*.group" {
+			continue // its keys are those of the neighbor
+		}
 		name := strings.TrimPrefix(strings.TrimPrefix(row.path, s.pattern), ".")
 		switch n := s.find(name); {
 		case n != nil:

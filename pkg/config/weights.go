@@ -58,10 +58,15 @@ func (k tracking) allowed() string {
 }
 
 func (k tracking) parse(r *reporter, n *node) (any, bool) {
+	return parseTracked(r, n, k.of, weight{})
+}
+
+// parseTracked reads a list of names, or a table of names and weights.
+func parseTracked(r *reporter, n *node, of text, weight kind) (any, bool) {
 	if n.isTable() {
-		return k.parseTable(r, n)
+		return parseWeights(r, n, of, weight)
 	}
-	names, ok := list{k.of}.parse(r, n)
+	names, ok := list{of}.parse(r, n)
 	if !ok {
 		return nil, false
 	}
@@ -79,16 +84,16 @@ func (k tracking) parse(r *reporter, n *node) (any, bool) {
 	return entries, ok
 }
 
-func (k tracking) parseTable(r *reporter, n *node) (any, bool) {
+func parseWeights(r *reporter, n *node, of text, weight kind) (any, bool) {
 	var entries []tracked
 	ok := true
 	for _, child := range n.children() {
-		if err := k.of.check(child.name); err != nil {
+		if err := of.check(child.name); err != nil {
 			r.atKey(child, Error, fmt.Sprintf("%s: %q %v", n, child.name, err), "")
 			ok = false
 			continue
 		}
-		w, good := weight{}.parse(r, child)
+		w, good := weight.parse(r, child)
 		if good {
 			entries = append(entries, tracked{name: child.name, node: child, weight: w.(check.Weight)})
 		}

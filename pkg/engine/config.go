@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
@@ -17,6 +18,31 @@ type Config struct {
 	Groups       map[string][]string     // sync groups: name to names of VIPs, which move together or not at all
 	Checks       map[string]check.Config // by name
 	GroupNotify  map[string]bool         // sync groups whose changes are told to hooks
+	Services     map[string]Service      // anycast services by name
+	BGP          *bgp.Config             // nil = no speaker runs; passwords are none of the engine's business
+	DrainWait    time.Duration           // how long a service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0 or more
+}
+
+// Service is an anycast service: prefixes that are announced by BGP while what
+// they stand for works on this host.
+type Service struct {
+	bgp.Service
+	Device    string                  // gets the addresses of host routes, "" = none does
+	Track     map[string]check.Weight // a failing one takes the service away, or its weight is taken off the MED
+	RiseDelay time.Duration           // healthy for this long before it is announced again; 0 or more
+	FollowVIP string                  // announced only while this VIP is held here, "" = always
+}
+
+// Addresses returns the host routes among the prefixes, when vipd puts them on a
+// device.
+func (s Service) Addresses() []netip.Prefix {
+	var list []netip.Prefix
+	for _, p := range s.Prefixes {
+		if s.Device != "" && p.IsSingleIP() {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // VIP is one virtual router and the addresses that move with it.

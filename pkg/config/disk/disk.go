@@ -2,9 +2,12 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/vipd/vipd/pkg/config"
@@ -68,3 +71,58 @@ func (Reader) Program(name string) (writable string, err error) {
 
 // Glob returns the names of the files that match a pattern.
 func (Reader) Glob(pattern string) ([]string, error) { return filepath.Glob(pattern) }
+
+// credentials is where systemd is told to look, and where a command finds them
+// that systemd did not start.
+const credentials = "/etc/vipd/credentials"
+
+// maxSecret is far more than any secret has, in bytes.
+const maxSecret = 4096
+
+// Secret returns what a file holds, without the end of the last line: an absolute
+// path, or a bare name in $CREDENTIALS_DIRECTORY, and in /etc/vipd/credentials
+// where that is not set. A file that anybody may read is no secret.
+func (r Reader) Secret(name string) (string, error) {
+	if !filepath.IsAbs(name) {
+		dir := os.Getenv("CREDENTIALS_DIRECTORY")
+		if dir == "" {
+			dir = credentials
+		}
+		name = filepath.Join(dir, name)
+	}
+	f, err := r.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("read secret %s: %w", name, bare(err))
+	}
+	text, err := readSecret(f.(*os.File))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("read secret %s: %w", name, bare(err))
+	}
+	return text, nil
+}
+
+func readSecret(f *os.File) (string, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return "", fmt.Errorf("mode %04o lets everybody use it: chmod o= it", mode)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err == nil && len(text) > maxSecret {
+		err = fmt.Errorf("longer than %d bytes", maxSecret)
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}
+
+// bare takes the operation and the name off an error: the text has them already.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}

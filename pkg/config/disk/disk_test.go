@@ -54,3 +54,32 @@ func TestLoadRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestSecret(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	for name, mode := range map[string]os.FileMode{"good": 0o400, "group": 0o440, "open": 0o644, "written": 0o602} {
+		write(t, filepath.Join(dir, name), "s3cret\r\n")
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", 5000))
+	for _, name := range []string{"good", "group", filepath.Join(dir, "good")} {
+		if got, err := (disk.Reader{}).Secret(name); got != "s3cret" || err != nil {
+			t.Errorf("%s holds %q, %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]string{
+		"open":      "mode 0644 lets everybody use it: chmod o= it",
+		"written":   "mode 0602 lets everybody use it",
+		"none":      "read secret " + filepath.Join(dir, "none") + ": no such file or directory",
+		"huge":      "longer than 4096 bytes",
+		dir:         "not a regular file",
+		"/dev/zero": "not a regular file",
+	} {
+		if got, err := (disk.Reader{}).Secret(name); got != "" || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s holds %q, %v, want %q", name, got, err, want)
+		}
+	}
+}
