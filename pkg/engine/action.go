@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -28,11 +29,12 @@ type (
 	}
 
 	// SetAddresses makes the kernel have, or not have, the addresses and routes
-	// of a VIP. The newest one for a VIP replaces older ones not yet carried out.
-	// Present = false also ends announcements that are still to be sent.
-	// Answered with [AddressesApplied].
+	// of a VIP, or the addresses of a service. The newest one for a VIP or service
+	// replaces older ones not yet carried out. Present = false also ends
+	// announcements that are still to be sent. Answered with [AddressesApplied].
 	SetAddresses struct {
 		VIP       string
+		Service   string // instead of VIP
 		Interface string
 		VMAC      bool
 		VRID      uint8
@@ -53,6 +55,18 @@ type (
 		Repeat    int
 		Interval  time.Duration
 		Cause     string // takeover, contest, link, refresh: label of vipd_garp_sent_total
+	}
+
+	// SetSpeaker says who speaks BGP, and whom to; without neighbors, nobody does.
+	// It lacks the passwords, which whoever carries it out adds.
+	SetSpeaker struct{ Config bgp.Config }
+
+	// SetTable announces what is in the table and withdraws everything else. The
+	// newest one replaces older ones; it holds also for a speaker, or a session,
+	// that comes up later. Answered with [TableAnnounced].
+	SetTable struct {
+		Table bgp.Table
+		Seq   uint64
 	}
 
 	// RunCheck runs one probe of a check. Answered with [CheckDone]; there is
@@ -101,6 +115,8 @@ type (
 func (SendAdvert) action()   {}
 func (SetAddresses) action() {}
 func (Announce) action()     {}
+func (SetSpeaker) action()   {}
+func (SetTable) action()     {}
 func (RunCheck) action()     {}
 func (WatchCheck) action()   {}
 func (Notify) action()       {}
@@ -158,6 +174,11 @@ const (
 	RecordLost       RecordType = "address_removed" // removed by someone else
 	RecordConflict   RecordType = "conflict"        // another host claimed what we hold
 	RecordPeer       RecordType = "peer"            // a peer's configuration differs from ours
+	RecordAnycast    RecordType = "anycast"         // a service is announced, withdrawn, drained
+	RecordMED        RecordType = "med"             // the metric of a service
+	RecordSession    RecordType = "bgp_session"     // up or down
+	RecordBFD        RecordType = "bfd"             // of a session
+	RecordSpeaker    RecordType = "bgp_speaker"     // the process
 	RecordDrain      RecordType = "drain"
 	RecordFailover   RecordType = "failover"
 	RecordReload     RecordType = "reload"

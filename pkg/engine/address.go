@@ -38,6 +38,10 @@ func (v *vip) setAddressesAction() SetAddresses {
 // addressesApplied continues what waited for the kernel: the announcement after
 // a takeover, the release after a withdrawal.
 func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
+	if ev.Service != "" {
+		e.serviceApplied(now, ev)
+		return
+	}
 	v := e.byName[ev.VIP]
 	if v == nil || ev.Seq != v.seq {
 		return

@@ -15,6 +15,7 @@ func (e *Engine) Clone() *Engine {
 	c.out = nil
 	moved := make(map[*timer]*timer, len(e.timers))
 	c.cloneVIPs(e, moved)
+	c.cloneServices(e, moved)
 	c.checks = make([]*checkRun, len(e.checks))
 	copies := make(map[*checkRun]*checkRun, len(e.checks))
 	for i, old := range e.checks {
@@ -85,6 +86,25 @@ func (e *Engine) cloneVIPs(old *Engine, moved map[*timer]*timer) {
 	}
 }
 
+// cloneServices copies the services of old, and what is known of the speaker.
+func (e *Engine) cloneServices(old *Engine, moved map[*timer]*timer) {
+	e.services = make([]*service, len(old.services))
+	for i, o := range old.services {
+		s := *o
+		s.blockers, s.terms = slices.Clone(o.blockers), slices.Clone(o.terms)
+		s.gone, s.fresh = slices.Clone(o.gone), slices.Clone(o.fresh)
+		s.changes, s.drained, s.replace = maps.Clone(o.changes), copied(o.drained), copied(o.replace)
+		e.serviceTimer(&s)
+		s.timer.due, s.timer.pos = o.timer.due, o.timer.pos
+		moved[&o.timer] = &s.timer
+		e.services[i] = &s
+	}
+	e.speaker.sessions = make(map[string]*session, len(old.speaker.sessions))
+	for name, s := range old.speaker.sessions {
+		e.speaker.sessions[name] = copied(s)
+	}
+}
+
 // clone copies everything but the timer and the group.
 func (v *vip) clone() *vip {
 	n := *v
@@ -134,6 +154,14 @@ func (e *Engine) Pending() []Action {
 		if !v.hookDue.IsZero() {
 			list = append(list, RunHook{Change: v.change(Active, v.told), Seq: v.hookSeq, Within: v.cfg.BeforeHold})
 		}
+	}
+	for _, s := range e.services {
+		if s.seq > 0 && !s.applied && s.retryAt.IsZero() {
+			list = append(list, s.setAddressesAction())
+		}
+	}
+	if e.speaker.announced < e.speaker.seq {
+		list = append(list, SetTable{e.speaker.table, e.speaker.seq})
 	}
 	for _, c := range e.checks {
 		if c.state.Running() {

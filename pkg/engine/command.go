@@ -17,33 +17,53 @@ func (d *DrainStatus) text() string {
 	return text
 }
 
-// pick returns the named VIPs with the members of their sync groups, all VIPs
-// for no names, and the names that do not exist.
-func (e *Engine) pick(names []string) (vips []*vip, unknown []string) {
+// picked is what a command is about.
+type picked struct {
+	vips     []*vip
+	services []*service
+}
+
+// pick returns the named VIPs with the members of their sync groups, and the
+// named services; all of them for no names; and the names that do not exist. A
+// VIP and a service of one name are both meant.
+func (e *Engine) pick(names []string) (p picked, unknown []string) {
 	if len(names) == 0 {
-		return slices.Clone(e.vips), nil
+		return picked{slices.Clone(e.vips), slices.Clone(e.services)}, nil
 	}
 	for _, n := range names {
-		v := e.byName[n]
+		v, s := e.byName[n], e.service(n)
 		switch {
-		case v == nil:
+		case v == nil && s == nil:
 			unknown = append(unknown, n)
-		case v.group != nil:
-			vips = append(vips, v.group.members...)
-		default:
-			vips = append(vips, v)
+		case v != nil && v.group != nil:
+			p.vips = append(p.vips, v.group.members...)
+		case v != nil:
+			p.vips = append(p.vips, v)
+		}
+		if s != nil {
+			p.services = append(p.services, s)
 		}
 	}
-	return vips, unknown
+	return p, unknown
+}
+
+// names lists what was picked, each name once.
+func (p picked) names() string {
+	list := serviceNames(p.services)
+	for _, v := range p.vips {
+		list = append(list, v.name)
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), ", ")
 }
 
 func (e *Engine) refuseUnknown(id uint64, unknown []string) {
-	e.do(Answer{ID: id, Refused: true, Text: fmt.Sprintf("no such vip: %s", strings.Join(unknown, ", "))})
+	e.do(Answer{ID: id, Refused: true, Text: fmt.Sprintf("no such vip or anycast service: %s", strings.Join(unknown, ", "))})
 }
 
 // drain takes VIPs out of service.
 func (e *Engine) drain(now time.Time, ev Drain) {
-	vips, unknown := e.pick(ev.Names)
+	p, unknown := e.pick(ev.Names)
 	if len(unknown) > 0 {
 		e.refuseUnknown(ev.ID, unknown)
 		return
@@ -52,14 +72,19 @@ func (e *Engine) drain(now time.Time, ev Drain) {
 	if ev.For > 0 {
 		d.Until = now.Add(ev.For)
 	}
-	for _, v := range vips {
+	for _, v := range p.vips {
 		v.drained = d
 		e.schedule(v)
 	}
-	cause := e.report(now, Record{Type: RecordDrain, Name: names(vips), To: "drained", Severity: Notice, Actor: ev.Actor,
-		Text: fmt.Sprintf("%s: %s", names(vips), d.text())})
+	e.drainServices(p.services, d)
+	cause := e.report(now, Record{Type: RecordDrain, Name: p.names(), To: "drained", Severity: Notice, Actor: ev.Actor,
+		Text: fmt.Sprintf("%s: %s", p.names(), d.text())})
 	e.evaluate(now, cause)
-	e.do(Answer{ID: ev.ID, Text: "drained: " + names(vips)})
+	text := "drained: " + p.names()
+	if n := e.draining(p.services); n != "" {
+		text += fmt.Sprintf("; %s: announced with graceful-shutdown, withdrawn in %s", n, e.cfg.DrainWait)
+	}
+	e.do(Answer{ID: ev.ID, Text: text})
 }
 
 // restoreDrains keeps VIPs out of service that an earlier run had drained,
@@ -74,24 +99,38 @@ func (e *Engine) restoreDrains(now time.Time, ev RestoreDrains) {
 		e.report(now, Record{Type: RecordDrain, Name: v.name, To: "drained", Severity: Notice,
 			Text: fmt.Sprintf("%s: still %s", v.name, d.text())})
 	}
+	for _, s := range e.services {
+		d, ok := ev.Services[s.name]
+		if !ok || !d.Until.IsZero() && !now.Before(d.Until) {
+			continue
+		}
+		s.drained = &d
+		e.report(now, Record{Type: RecordDrain, Name: s.name, To: "drained", Severity: Notice,
+			Text: fmt.Sprintf("%s: still %s", s.name, d.text())})
+	}
 	e.evaluate(now, 0)
 }
 
 // undrain puts VIPs back into service, and ends the effect of a failover.
 func (e *Engine) undrain(now time.Time, ev Undrain) {
-	vips, unknown := e.pick(ev.Names)
+	p, unknown := e.pick(ev.Names)
 	if len(unknown) > 0 {
 		e.refuseUnknown(ev.ID, unknown)
 		return
 	}
-	for _, v := range vips {
+	for _, v := range p.vips {
 		v.router.Yield(false)
 		if v.drained != nil {
 			e.endDrain(now, v, ev.Actor.Name, ev.Actor)
 		}
 	}
+	for _, s := range p.services {
+		if s.drained != nil {
+			e.endServiceDrain(now, s, ev.Actor.Name, ev.Actor)
+		}
+	}
 	e.evaluate(now, 0)
-	e.do(Answer{ID: ev.ID, Text: "in service: " + names(vips)})
+	e.do(Answer{ID: ev.ID, Text: "in service: " + p.names()})
 }
 
 func (e *Engine) endDrain(now time.Time, v *vip, why string, actor Actor) {
@@ -104,12 +143,16 @@ func (e *Engine) endDrain(now time.Time, v *vip, why string, actor Actor) {
 // failover gives a held VIP and its sync group away. It is answered when a peer
 // advertises it, or when we are Active again because nobody did.
 func (e *Engine) failover(now time.Time, ev Failover) {
-	vips, unknown := e.pick([]string{ev.Name})
+	p, unknown := e.pick([]string{ev.Name})
 	if len(unknown) > 0 {
 		e.refuseUnknown(ev.ID, unknown)
 		return
 	}
-	v := e.byName[ev.Name]
+	vips, v := p.vips, e.byName[ev.Name]
+	if v == nil {
+		e.do(Answer{ID: ev.ID, Refused: true, Text: ev.Name + " is an anycast service: every host that has it announces it; use drain"})
+		return
+	}
 	if v.state != Active || v.moving != nil {
 		e.do(Answer{ID: ev.ID, Refused: true, Text: fmt.Sprintf("%s is %s here: %s", v.name, v.state, e.why(now, v))})
 		return

@@ -45,6 +45,8 @@ func (e *Engine) configure(now time.Time, ev Configure) {
 			e.addVIP(now, name, cfg.VIPs[name])
 		}
 	}
+	e.configureSpeaker(now, cfg.BGP)
+	e.configureServices(now, cfg.Services)
 	e.index()
 	e.settle(now, cause)
 	e.evaluate(now, cause)
@@ -134,6 +136,11 @@ func (e *Engine) index() {
 			if !v.owner() {
 				e.managed[p.Addr()] = true
 			}
+		}
+	}
+	for _, s := range e.services {
+		for _, p := range s.cfg.Addresses() {
+			e.managed[p.Addr()] = true
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.cfg.Groups)) {

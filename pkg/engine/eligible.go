@@ -30,6 +30,7 @@ func (e *Engine) evaluate(now time.Time, cause uint64) {
 			e.open(now, v)
 		}
 	}
+	e.evaluateServices(now, cause)
 }
 
 // blockers returns those of v, then those of the other members: a sync group is
@@ -68,18 +69,25 @@ func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
 		v.blockedUntil = earliest(v.blockedUntil, ready)
 	}
 	list = append(list, e.linkBlockers(v)...)
-	for _, c := range e.healthOf(v.cfg.Track).failing {
-		b := Blocker{Kind: BlockedCheck, Name: c.name, Text: fmt.Sprintf("check %s %s", c.name, c.words()), Ends: c.state.HeldDownUntil()}
-		if !c.state.Known() {
-			b.Kind = BlockedStartup
-		}
-		list = append(list, b)
-	}
+	list = append(list, checkBlockers(e.healthOf(v.cfg.Track).failing)...)
 	if v.failures >= giveUpAfter && now.Before(v.blockedUntil) {
 		list = append(list, Blocker{Kind: BlockedKernel, Text: v.lastErr, Ends: v.blockedUntil})
 	}
 	if !v.blockedUntil.IsZero() && !now.Before(v.blockedUntil) {
 		v.blockedUntil = time.Time{}
+	}
+	return list
+}
+
+// checkBlockers are those of checks that fail, or that nobody knows about yet.
+func checkBlockers(failing []*checkRun) []Blocker {
+	var list []Blocker
+	for _, c := range failing {
+		b := Blocker{Kind: BlockedCheck, Name: c.name, Text: fmt.Sprintf("check %s %s", c.name, c.words()), Ends: c.state.HeldDownUntil()}
+		if !c.state.Known() {
+			b.Kind = BlockedStartup
+		}
+		list = append(list, b)
 	}
 	return list
 }

@@ -19,14 +19,15 @@ type Engine struct {
 	started  time.Time
 	stopping time.Time // when Stop came; zero before
 
-	vips    []*vip // sorted by name
-	byName  map[string]*vip
-	byWire  map[wire]*vip
-	checks  []*checkRun // sorted by name
-	settled []*checkRun // the same, each after those that it depends on
-	bound   []*checkRun // those that are masked while a VIP is not held
-	links   map[string]*link
-	managed map[netip.Addr]bool // every address of a VIP: never a source of adverts
+	vips     []*vip     // sorted by name
+	services []*service // sorted by name
+	byName   map[string]*vip
+	byWire   map[wire]*vip
+	checks   []*checkRun // sorted by name
+	settled  []*checkRun // the same, each after those that it depends on
+	bound    []*checkRun // those that are masked while a VIP is not held
+	links    map[string]*link
+	managed  map[netip.Addr]bool // every address of a VIP: never a source of adverts
 
 	timers   timers
 	out      []Action
@@ -36,6 +37,9 @@ type Engine struct {
 	hookSeq   uint64           // of the newest RunHook
 	notifying int              // Notify without an answer
 	groupTold map[string]State // what the hooks of a sync group were told last
+
+	speaker speaker
+	hurry   bool // a second Stop came
 }
 
 // wire is how an advert finds its virtual router.
@@ -56,6 +60,8 @@ func New(now time.Time) *Engine {
 		managed: map[netip.Addr]bool{},
 
 		groupTold: map[string]State{},
+
+		speaker: speaker{sessions: map[string]*session{}},
 	}
 }
 
@@ -78,6 +84,14 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.addressClaimed(now, ev)
 	case AddressesApplied:
 		e.addressesApplied(now, ev)
+	case SpeakerUp:
+		e.speakerUp(now, ev)
+	case SpeakerDown:
+		e.speakerDown(now, ev)
+	case SessionChanged:
+		e.sessionChanged(now, ev.Session)
+	case TableAnnounced:
+		e.tableAnnounced(now, ev)
 	case CheckDone:
 		e.checkDone(now, ev)
 	case CheckSeen:
@@ -100,6 +114,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.report(now, ev.Record)
 	}
 	e.followHeld(now)
+	e.followVIPs(now)
+	e.announceTable()
 	return e.out
 }
 
@@ -110,7 +126,7 @@ func (e *Engine) Next() time.Time {
 	switch {
 	case e.stopping.IsZero():
 	case e.releasing():
-		next = earliest(next, e.stopping.Add(stopWithin))
+		next = earliest(next, e.stopEnds())
 	case e.notifying > 0:
 		next = earliest(next, e.stopping.Add(hookStopWithin))
 	}
@@ -124,19 +140,30 @@ func (e *Engine) Done(now time.Time) bool {
 	case e.stopping.IsZero():
 		return false
 	case e.releasing():
-		return !now.Before(e.stopping.Add(stopWithin))
+		return !now.Before(e.stopEnds())
 	}
 	return e.notifying == 0 || !now.Before(e.stopping.Add(hookStopWithin))
 }
 
 // releasing reports whether something is still on its way out.
 func (e *Engine) releasing() bool {
-	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied })
+	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied }) ||
+		slices.ContainsFunc(e.services, func(s *service) bool { return !e.away(s) })
+}
+
+// stopEnds is when a polite end is over, whatever is left.
+func (e *Engine) stopEnds() time.Time {
+	end := e.stopping.Add(stopWithin)
+	if len(e.services) > 0 {
+		end = end.Add(min(e.cfg.DrainWait, stopDrainMost))
+	}
+	return end
 }
 
 // stop begins the polite end: no VIP is eligible any more.
 func (e *Engine) stop(now time.Time) {
 	if !e.stopping.IsZero() {
+		e.hasten(now)
 		return
 	}
 	e.stopping = now

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -18,7 +19,8 @@ type (
 	Wake struct{}
 
 	// Stop asks for a polite end: everything held is released. The engine is
-	// finished when [Engine.Done] says so.
+	// finished when [Engine.Done] says so. A second one asks for haste: routes are
+	// withdrawn without a drain.
 	Stop struct{}
 
 	// Configure replaces the configuration. What did not change is not touched.
@@ -50,10 +52,28 @@ type (
 	// AddressesApplied answers a [SetAddresses]. Err is the cause in words, ""
 	// when the kernel now is as was wanted.
 	AddressesApplied struct {
-		VIP  string
-		Seq  uint64 // of the SetAddresses
-		Err  string
-		Took time.Duration
+		VIP     string
+		Service string // instead of VIP
+		Seq     uint64 // of the SetAddresses
+		Err     string
+		Took    time.Duration
+	}
+
+	// SpeakerUp says that the process that speaks BGP runs. It knows nothing yet.
+	SpeakerUp struct{ PID int }
+
+	// SpeakerDown says that it does not, and why in words. What it announced is
+	// forgotten by the neighbors, at the latest when their sessions have timed out.
+	SpeakerDown struct{ Err string }
+
+	// SessionChanged is the whole state of a BGP session after a change.
+	SessionChanged struct{ Session bgp.Session }
+
+	// TableAnnounced answers a [SetTable]: every neighbor that listens has been
+	// told that table, Count routes of it in all, or a newer one.
+	TableAnnounced struct {
+		Seq   uint64 // of the SetTable
+		Count int
 	}
 
 	// CheckDone answers a [RunCheck].
@@ -103,8 +123,8 @@ type (
 		Err string
 	}
 
-	// Drain takes VIPs (all when Names is empty) out of service until Undrain,
-	// or for the time For when it is not 0. It is answered with an [Answer].
+	// Drain takes VIPs and services (all when Names is empty) out of service until
+	// Undrain, or for the time For when it is not 0. It is answered with an [Answer].
 	Drain struct {
 		ID     uint64
 		Names  []string
@@ -113,11 +133,12 @@ type (
 		For    time.Duration
 	}
 
-	// RestoreDrains brings back the drains of an earlier run, by VIP. It comes
-	// right after the first Configure.
-	RestoreDrains struct{ Drains map[string]DrainStatus }
+	// RestoreDrains brings back the drains of an earlier run, by VIP and by
+	// service. It comes right after the first Configure.
+	RestoreDrains struct{ Drains, Services map[string]DrainStatus }
 
-	// Undrain puts VIPs (all when Names is empty) back into service. Answered.
+	// Undrain puts VIPs and services (all when Names is empty) back into service.
+	// Answered.
 	Undrain struct {
 		ID    uint64
 		Names []string
@@ -167,6 +188,10 @@ func (AdvertReceived) event()   {}
 func (LinkChanged) event()      {}
 func (AddressClaimed) event()   {}
 func (AddressesApplied) event() {}
+func (SpeakerUp) event()        {}
+func (SpeakerDown) event()      {}
+func (SessionChanged) event()   {}
+func (TableAnnounced) event()   {}
 func (CheckDone) event()        {}
 func (CheckSeen) event()        {}
 func (NotifyDone) event()       {}

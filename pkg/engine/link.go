@@ -50,6 +50,11 @@ func (e *Engine) linkChanged(now time.Time, snapshot Link) {
 		}
 		e.reconcile(now, v)
 	}
+	for _, s := range e.services {
+		if s.cfg.Device == l.Name {
+			e.reconcileService(now, s)
+		}
+	}
 }
 
 func linkWord(l *link) string {

@@ -182,15 +182,16 @@ func (s *scenario) run(f []string) {
 		}
 		fmt.Fprintf(&s.out, "%s on %s is %s (stage %s), priority %d, %s\n", v.Name, f[1], v.State, v.Stage, v.Priority.Effective, v.Why)
 	default:
-		s.t.Fatalf("unknown command %q", f[0])
+		s.runService(f, host())
 	}
 }
 
 // nodes adds hosts (name=priority) with one VIP "web" on eth0, or those of
 // vips=web@eth0,inside@eth1, and these keys: interval, preempt, preempt_delay,
 // vmac, startup_delay, group, track=check:weight,… (or check:own for the check's
-// own), track_link=eth1:weight, notify, before_hold=web:500ms, and
-// check.NAME=… as in changeCheck.
+// own), track_link=eth1:weight, notify, before_hold=web:500ms,
+// check.NAME=… as in changeCheck, and service.NAME=… as in changeService, with
+// drain_wait=2s; vips=none for services alone.
 func (s *scenario) nodes(args []string) {
 	s.t.Helper()
 	var hosts [][2]string
@@ -217,8 +218,12 @@ func (s *scenario) nodes(args []string) {
 				cfg.Checks[name] = s.changeCheck(someCheck, v)
 			}
 		}
+		s.services(&cfg, keys, links)
 		for i, name := range strings.Split(keys["vips"], ",") {
 			name, link, _ := strings.Cut(name, "@")
+			if name == "none" {
+				break
+			}
 			links[link] = true
 			v := s.vip(i, link, h[1], keys, cfg.Checks, links)
 			v.Notify = keys["notify"] == "on"

@@ -13,11 +13,12 @@ import (
 // Status returns a copy of what the engine knows at now. Nothing in it is shared
 // with the engine.
 func (e *Engine) Status(now time.Time) Status {
-	s := Status{Node: e.cfg.Node, Now: now, Started: e.started, Drained: len(e.vips) > 0}
+	s := Status{Node: e.cfg.Node, Now: now, Started: e.started, Drained: len(e.vips)+len(e.services) > 0}
 	for _, v := range e.vips {
 		s.VIPs = append(s.VIPs, e.vipStatus(now, v))
 		s.Drained = s.Drained && v.drained != nil
 	}
+	e.serviceStatuses(&s)
 	for _, c := range e.checks {
 		s.Checks = append(s.Checks, c.status())
 	}

@@ -15,6 +15,9 @@ type Status struct {
 	VIPs    []VIPStatus   `json:"vips"`    // sorted by name
 	Checks  []CheckStatus `json:"checks"`  // sorted by name
 	Links   []LinkStatus  `json:"interfaces"`
+
+	Services []ServiceStatus `json:"anycast,omitempty"` // sorted by name
+	BGP      *BGPStatus      `json:"bgp,omitempty"`     // absent when nobody speaks it
 }
 
 // VIPStatus tells about one VIP.
@@ -77,10 +80,11 @@ type Stage string
 
 // The stages, in order. A status names the one at which the VIP waits.
 const (
-	Eligible Stage = "eligible" // waits: a check fails, the link is down, or it is drained
-	Elected  Stage = "elected"  // waits: another host is Active
-	Cleared  Stage = "cleared"  // waits: the guard has not cleared the takeover
-	Held     Stage = "held"     // waits for nothing, for before_hold, or for the kernel to have the address
+	Eligible  Stage = "eligible"  // waits: a check fails, the link is down, or it is drained
+	Elected   Stage = "elected"   // waits: another host is Active
+	Cleared   Stage = "cleared"   // waits: the guard has not cleared the takeover
+	Announced Stage = "announced" // of an anycast service: waits for nothing, or for its addresses, the speaker or a session
+	Held      Stage = "held"      // waits for nothing, for before_hold, or for the kernel to have the address
 )
 
 // Blocker is one reason why a VIP is not eligible.
@@ -95,8 +99,8 @@ type Blocker struct {
 // that it causes.
 type BlockerKind string
 
-// The kinds of blockers. The first four are intended: the state is Initialize
-// then, and Fault otherwise.
+// The kinds of blockers. Some are intended, see [Blocker.Quiet]: the state of a
+// VIP is Initialize then, and Fault otherwise.
 const (
 	BlockedStop      BlockerKind = "stop"      // vipd ends
 	BlockedReload    BlockerKind = "reload"    // a reload takes the VIP away
@@ -105,13 +109,14 @@ const (
 	BlockedInterface BlockerKind = "interface" // missing, down, or without an address to send from
 	BlockedCheck     BlockerKind = "check"     // a check fails
 	BlockedKernel    BlockerKind = "kernel"    // the kernel refuses the addresses
+	BlockedVIP       BlockerKind = "vip"       // the VIP that a service follows is not held here
 	BlockedSync      BlockerKind = "sync"      // another member of the sync group is not eligible
 )
 
 // Quiet reports whether the blocker is intended.
 func (b Blocker) Quiet() bool {
 	switch b.Kind {
-	case BlockedStop, BlockedReload, BlockedDrain, BlockedStartup:
+	case BlockedStop, BlockedReload, BlockedDrain, BlockedStartup, BlockedVIP:
 		return true
 	case BlockedInterface, BlockedCheck, BlockedKernel, BlockedSync:
 	}

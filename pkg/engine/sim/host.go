@@ -33,6 +33,8 @@ type Host struct {
 	moved   bool                // something changed that the invariants of checks are about
 	hook    Hook                // how before_hold ends
 	waiting map[string]uint64   // Seq of the before_hold that runs, by VIP
+	speaker speaker             // the process that speaks BGP
+	away    map[string]bool     // neighbors that do not answer
 	refuses string              // what the kernel answers to address changes, "" = it obeys
 	wakeAt  time.Time
 	newest  map[string]uint64 // Seq of the last SetAddresses, by VIP
@@ -65,7 +67,7 @@ type present struct {
 func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *Host {
 	h := &Host{
 		w: w, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{},
-		stolen: map[string]bool{}, failing: map[string]bool{}, weights: map[string]int{}, said: map[string]uint8{},
+		stolen: map[string]bool{}, away: map[string]bool{}, failing: map[string]bool{}, weights: map[string]int{}, said: map[string]uint8{},
 	}
 	for i, ifname := range interfaces {
 		h.links[ifname] = &nic{index: i, up: true}
@@ -99,6 +101,7 @@ func (h *Host) Crash() {
 func (h *Host) Kill() {
 	h.eng = nil
 	h.life++
+	h.endSpeaker()
 }
 
 // Boot gives power back, if it was away, and starts the daemon.
@@ -109,6 +112,7 @@ func (h *Host) Boot() {
 	h.life++
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.waiting = map[string]uint64{}
+	h.speaker = speaker{sessions: map[string]bool{}, told: map[string]map[netip.Prefix]string{}}
 	h.eng = engine.New(h.w.now)
 	h.step(engine.Configure{Config: h.cfg})
 	for _, name := range slices.Sorted(maps.Keys(h.links)) {
@@ -138,7 +142,8 @@ func (h *Host) SetHook(how Hook) { h.hook = how }
 // makes it obey again.
 func (h *Host) Refuse(err string) { h.refuses = err }
 
-// RemoveAddresses removes the addresses of a VIP behind the daemon's back.
+// RemoveAddresses removes the addresses of a VIP, or of a service as anycast/NAME,
+// behind the daemon's back.
 func (h *Host) RemoveAddresses(vip string) {
 	if p := h.kernel[vip]; p != nil {
 		delete(h.kernel, vip)
@@ -222,6 +227,7 @@ func (h *Host) step(ev engine.Event) {
 		h.act(a)
 	}
 	h.heedsChecks()
+	h.routesRightly()
 	h.plan()
 }
 
@@ -249,10 +255,14 @@ func (h *Host) act(a engine.Action) {
 		h.traceAdvert(a)
 		h.w.carry(h, a)
 	case engine.SetAddresses:
-		h.newest[a.VIP] = a.Seq
+		h.newest[owner(a)] = a.Seq
 		h.w.after(kernelDelay, func() { h.apply(life, a) })
 	case engine.Announce:
 		h.announce(a)
+	case engine.SetSpeaker:
+		h.setSpeaker(a.Config)
+	case engine.SetTable:
+		h.setTable(a)
 	case engine.RunCheck:
 		if by := h.masked[a.Check]; by != "" {
 			h.w.breaks("%s probes %s, which is masked %s", h.name, a.Check, by)
@@ -279,7 +289,7 @@ func (h *Host) act(a engine.Action) {
 			h.w.trace(h.name, "stops before_hold of %s", a.VIP)
 		}
 	case engine.Report:
-		h.moved = true
+		h.moved, h.speaker.moved = true, true
 		if a.Record.Type == engine.RecordMask {
 			h.masked[a.Record.Name] = a.Record.To
 		}
@@ -335,26 +345,30 @@ func (h *Host) traceAdvert(a engine.SendAdvert) {
 
 // apply is the kernel changing its addresses, and telling.
 func (h *Host) apply(life uint64, a engine.SetAddresses) {
-	if h.life != life || !h.powered || h.newest[a.VIP] != a.Seq {
+	if h.life != life || !h.powered || h.newest[owner(a)] != a.Seq {
 		return // the newest wish replaces older ones
 	}
 	if _, runs := h.waiting[a.VIP]; runs && a.Present {
 		h.w.breaks("%s opens %s while its before_hold runs", h.name, a.VIP)
 	}
-	had := h.kernel[a.VIP]
+	who := owner(a)
+	had := h.kernel[who]
 	switch {
 	case h.refuses != "":
 	case a.Present:
-		h.kernel[a.VIP] = &present{a.Interface, a.Addresses}
-		h.stolen[a.VIP] = false
+		h.kernel[who] = &present{a.Interface, a.Addresses}
+		h.stolen[who] = false
 	default:
-		delete(h.kernel, a.VIP)
-		h.stolen[a.VIP] = false
+		delete(h.kernel, who)
+		h.stolen[who] = false
 	}
-	if now := h.kernel[a.VIP]; (now == nil) != (had == nil) || now != nil && !slices.Equal(now.addresses, had.addresses) {
+	if a.Service != "" {
+		h.leavesAfterRoutes(had, h.kernel[who])
+	}
+	if now := h.kernel[who]; (now == nil) != (had == nil) || now != nil && !slices.Equal(now.addresses, had.addresses) {
 		h.sight(a.Interface)
 	}
-	h.step(engine.AddressesApplied{VIP: a.VIP, Seq: a.Seq, Err: h.refuses, Took: time.Millisecond})
+	h.step(engine.AddressesApplied{VIP: a.VIP, Service: a.Service, Seq: a.Seq, Err: h.refuses, Took: time.Millisecond})
 }
 
 // announce turns the clients of a VIP to this host, if its frames get out. Only

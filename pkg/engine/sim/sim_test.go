@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/engine/sim"
@@ -37,6 +38,7 @@ func config(node string, priority uint8, interval time.Duration, preempt, sync b
 	mail := cfg.VIPs["mail"]
 	mail.Track = map[string]check.Weight{"svc": {Fault: true}, "front": {Fault: true}, "bound": {Fault: true}, "proc": {Delta: -20}, "deep": {Delta: 10}}
 	cfg.VIPs["mail"] = mail
+	cfg.Services, cfg.BGP, cfg.DrainWait = services(), speaks(), 300*time.Millisecond
 	if sync {
 		cfg.VIPs["edge0"], cfg.VIPs["edge1"] = vip(61, "eth0"), vip(61, "eth1")
 		e1 := cfg.VIPs["edge1"]
@@ -73,6 +75,70 @@ func checks() map[string]check.Config {
 
 // checkNames are the checks that can pass and fail.
 var checkNames = []string{"svc", "api", "bound", "deep", "net", "proc"}
+
+// services returns one that is announced while its checks pass, and one that
+// follows a VIP.
+func services() map[string]engine.Service {
+	dns := engine.Service{
+		Service: bgp.Service{
+			Prefixes:   []netip.Prefix{netip.MustParsePrefix("203.0.113.53/32"), netip.MustParsePrefix("2001:db8::53/128"), netip.MustParsePrefix("203.0.113.64/26")},
+			Attributes: bgp.Attributes{MED: 100},
+		},
+		Device: "lo", RiseDelay: 300 * time.Millisecond, Track: map[string]check.Weight{"svc": {Fault: true}, "front": {Fault: true}, "proc": {Delta: -20}},
+	}
+	web := engine.Service{Service: bgp.Service{Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.51/32")}, Neighbors: []string{"tor-a"}}, FollowVIP: "web"}
+	return map[string]engine.Service{"dns": dns, "web": web}
+}
+
+// speaks returns two neighbors that are told.
+func speaks() *bgp.Config {
+	return &bgp.Config{LocalAS: 65101, Neighbors: map[string]bgp.Neighbor{
+		"tor-a": {RemoteAS: 65001, Families: []bgp.Family{bgp.IPv4}},
+		"tor-b": {RemoteAS: 65001, Families: []bgp.Family{bgp.IPv4, bgp.IPv6}},
+	}}
+}
+
+// otherServices changes, moves or removes a service, or a neighbor.
+func otherServices(r *rand.Rand, cfg engine.Config) engine.Config {
+	cfg.Services = maps.Clone(cfg.Services)
+	dns, there := cfg.Services["dns"]
+	switch n := r.IntN(6); {
+	case n == 0:
+		delete(cfg.Services, "dns")
+	case n == 1:
+		cfg.BGP = speaks()
+		delete(cfg.BGP.Neighbors, "tor-b")
+	case n == 2 && r.IntN(2) == 0:
+		cfg.Services, cfg.BGP = map[string]engine.Service{}, nil
+	case !there || cfg.BGP == nil:
+		cfg.Services, cfg.BGP = services(), speaks()
+	case n == 3:
+		dns.Device = []string{"lo", "eth1", ""}[r.IntN(3)]
+		cfg.Services["dns"] = dns
+	default:
+		dns.Prefixes = append(slices.Clip(services()["dns"].Prefixes[r.IntN(3):]), netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(r.IntN(9))}), 32))
+		dns.MED++
+		cfg.Services["dns"] = dns
+	}
+	return cfg
+}
+
+// announced checks that every host announces its services, and the one that
+// follows a VIP where that is held.
+func announced(w *sim.World) (wrong []string) {
+	for _, h := range w.Hosts() {
+		want := map[string]int{"tor-a": 2, "tor-b": 3}
+		if slices.Contains(w.Holders("web"), h.Name()) {
+			want["tor-a"]++
+		}
+		for _, name := range []string{"tor-a", "tor-b"} {
+			if got := h.Routes(name); len(got) != want[name] {
+				wrong = append(wrong, fmt.Sprintf("%s has %v from %s, want %d", name, got, h.Name(), want[name]))
+			}
+		}
+	}
+	return wrong
+}
 
 // otherChecks changes what checks depend on.
 func otherChecks(r *rand.Rand, cfg engine.Config) map[string]check.Config {
@@ -115,7 +181,7 @@ func fault(w *sim.World) {
 	hosts := w.Hosts()
 	h := hosts[r.IntN(len(hosts))]
 	other := hosts[r.IntN(len(hosts))]
-	switch r.IntN(22) {
+	switch r.IntN(27) {
 	case 0:
 		h.Crash()
 	case 1:
@@ -148,6 +214,16 @@ func fault(w *sim.World) {
 		h.RemoveAddresses("web")
 	case 12, 13, 14:
 		reload(w)
+	case 22:
+		h.KillSpeaker()
+	case 23, 24:
+		h.SetNeighbor([]string{"tor-a", "tor-b"}[r.IntN(2)], r.IntN(2) == 0)
+	case 25:
+		if h.Running() {
+			h.Configure(otherServices(r, h.Config()))
+		}
+	case 26:
+		h.RemoveAddresses("anycast/dns")
 	case 20, 21:
 		h.SetHook([]sim.Hook{sim.HookFast, sim.HookSlow, sim.HookFails, sim.HookHangs}[r.IntN(4)])
 	}
@@ -194,6 +270,8 @@ func heal(w *sim.World, began []engine.Config) {
 	for _, h := range w.Hosts() {
 		h.SetLink("eth0", true)
 		h.SetLink("eth1", true)
+		h.SetNeighbor("tor-a", true)
+		h.SetNeighbor("tor-b", true)
 		for _, name := range checkNames {
 			h.SetCheck(name, true)
 		}
@@ -229,7 +307,7 @@ func swarm(t *testing.T, seed uint64) *sim.World {
 		if hooked {
 			cfg = withHooks(cfg)
 		}
-		w.AddHost(fmt.Sprintf("lb%d", i+1), cfg, "eth0", "eth1")
+		w.AddHost(fmt.Sprintf("lb%d", i+1), cfg, "eth0", "eth1", "lo")
 	}
 	var began []engine.Config
 	for _, h := range w.Hosts() {
@@ -261,6 +339,9 @@ func swarm(t *testing.T, seed uint64) *sim.World {
 	}
 	if sync && strings.Join(w.Holders("edge0"), " ") != strings.Join(w.Holders("edge1"), " ") {
 		t.Errorf("seed %d: the sync group is torn apart: %v and %v", seed, w.Holders("edge0"), w.Holders("edge1"))
+	}
+	for _, text := range announced(w) {
+		t.Errorf("seed %d: %s", seed, text)
 	}
 	for _, b := range w.Broken() {
 		t.Errorf("seed %d: %s", seed, b)
@@ -306,7 +387,7 @@ func TestDay(t *testing.T) {
 	run := func() *sim.World {
 		w := sim.New(24)
 		for i := range 3 {
-			w.AddHost(fmt.Sprintf("lb%d", i+1), config(fmt.Sprintf("lb%d", i+1), uint8(100+50*i), time.Second, true, false), "eth0", "eth1")
+			w.AddHost(fmt.Sprintf("lb%d", i+1), config(fmt.Sprintf("lb%d", i+1), uint8(100+50*i), time.Second, true, false), "eth0", "eth1", "lo")
 		}
 		for w.Now() < 24*time.Hour {
 			w.Loss = 0.01

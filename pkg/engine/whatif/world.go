@@ -109,7 +109,9 @@ func (w *world) act(a engine.Action) {
 		w.heard(a)
 	case engine.SetAddresses:
 		w.setAddresses(a)
-	case engine.Announce:
+	case engine.Announce, engine.SetSpeaker:
+	case engine.SetTable:
+		w.after(kernelTakes, engine.TableAnnounced{Seq: a.Seq})
 	case engine.RunCheck:
 		done := engine.CheckDone{Check: a.Check, OK: !w.failing[a.Check], Detail: "in the question", Took: probeTakes}
 		w.after(probeTakes, done)
@@ -149,7 +151,7 @@ func (w *world) setAddresses(a engine.SetAddresses) {
 	}
 	w.links[a.Interface] = l
 	w.after(kernelTakes, engine.LinkChanged{Link: l})
-	w.after(kernelTakes, engine.AddressesApplied{VIP: a.VIP, Seq: a.Seq, Took: kernelTakes})
+	w.after(kernelTakes, engine.AddressesApplied{VIP: a.VIP, Service: a.Service, Seq: a.Seq, Took: kernelTakes})
 }
 
 // next is when something happens next, zero when nothing does.
