@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/engine/sim"
@@ -101,6 +102,14 @@ func write(b *strings.Builder, v reflect.Value, path string, seen map[uintptr]bo
 	}
 }
 
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
 // busy is a world in which much is under way: a sync group, checks that fall,
 // drains that end, a failover, a reload that moves a VIP.
 func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
@@ -127,12 +136,18 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 				"svc": {Spec: check.TCP{Address: "127.0.0.1:80"}, Interval: 300 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 2, Fall: 2, InitOK: true},
 				"app": {Spec: check.File{Path: "/ok"}, Interval: 500 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 1, Fall: 1, InitOK: true},
 			},
-		}, "eth0", "eth1")
+			Services: map[string]engine.Service{
+				"dns":  {Service: bgp.Service{Prefixes: prefixes("203.0.113.53/32", "203.0.113.54/32")}, Device: "lo", Track: map[string]check.Weight{"svc": {Delta: -60}, "app": {Fault: true}}, RiseDelay: time.Second},
+				"edge": {Service: bgp.Service{Prefixes: prefixes("10.0.0.1/32")}, FollowVIP: "inside"},
+			},
+			BGP:       &bgp.Config{LocalAS: 65101, Neighbors: map[string]bgp.Neighbor{"tor": {RemoteAS: 65001, Families: []bgp.Family{bgp.IPv4}}}},
+			DrainWait: 700 * time.Millisecond,
+		}, "eth0", "eth1", "lo")
 	}
 	lb1 = w.Host("lb1")
 	for range 3 + w.Random().IntN(12) {
 		h := w.Hosts()[w.Random().IntN(2)]
-		switch w.Random().IntN(8) {
+		switch w.Random().IntN(12) {
 		case 6:
 			h.SetHook([]sim.Hook{sim.HookSlow, sim.HookHangs, sim.HookFast}[w.Random().IntN(3)])
 		case 0:
@@ -149,6 +164,18 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 			next := h.Config()
 			moved := vip("eth1", uint8(60+w.Random().IntN(3)), 120, "10.0.0.25/24")
 			next.VIPs = map[string]engine.VIP{"web": next.VIPs["web"], "inside": next.VIPs["inside"], "mail": moved}
+			h.Configure(next)
+		case 7:
+			h.KillSpeaker()
+		case 8:
+			h.SetNeighbor("tor", w.Random().IntN(2) == 0)
+		case 9:
+			h.Do(engine.Drain{Names: []string{"dns"}, Actor: "anna", For: 3 * time.Second})
+		case 10:
+			next := h.Config()
+			dns := next.Services["dns"]
+			dns.Prefixes, dns.Device = prefixes("203.0.113.53/32", "203.0.113.55/32"), []string{"lo", "eth1"}[w.Random().IntN(2)]
+			next.Services = map[string]engine.Service{"dns": dns}
 			h.Configure(next)
 		default:
 			h.SetLink("eth0", true)

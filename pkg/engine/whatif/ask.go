@@ -27,7 +27,10 @@ type Answer struct {
 	Span     time.Duration `json:"span_ns"`  // how far it looks
 	Events   []Coming      `json:"events"`
 	VIPs     []Outcome     `json:"vips"`
-	Unknown  []string      `json:"unknown"` // what it cannot know, in sentences
+
+	Services []ServiceOutcome `json:"anycast,omitempty"`
+
+	Unknown []string `json:"unknown"` // what it cannot know, in sentences
 }
 
 // Coming is a record that would be made.
@@ -50,6 +53,15 @@ type Outcome struct {
 	Held     bool         `json:"held"` // then
 	Priority uint8        `json:"priority"`
 	Why      string       `json:"why"` // then
+}
+
+// ServiceOutcome is what would become of an anycast service.
+type ServiceOutcome struct {
+	Name string              `json:"name"`
+	Now  engine.ServiceState `json:"now"`
+	Then engine.ServiceState `json:"then"`
+	MED  uint32              `json:"med"` // then
+	Why  string              `json:"why"` // then
 }
 
 // Ask answers a question at now. The engine is used up by it: give it a clone.
@@ -79,6 +91,15 @@ func Ask(eng *engine.Engine, now time.Time, q Question) (Answer, error) {
 		a.VIPs = append(a.VIPs, Outcome{
 			Name: v.Name, Now: find(before, v.Name).State, Then: v.State, Held: v.Held, Priority: v.Priority.Effective, Why: v.Why,
 		})
+	}
+	for _, v := range after.Services {
+		o := ServiceOutcome{Name: v.Name, Then: v.State, MED: v.MED.Effective, Why: v.Why}
+		for _, was := range before.Services {
+			if was.Name == v.Name {
+				o.Now = was.State
+			}
+		}
+		a.Services = append(a.Services, o)
 	}
 	a.Unknown = append(a.Unknown, unknown(q, w, before, after)...)
 	return a, nil
@@ -142,6 +163,10 @@ func span(eng *engine.Engine, s engine.Status) time.Duration {
 	detect := time.Duration(0)
 	for _, c := range eng.Config().Checks {
 		detect = max(detect, c.Interval*time.Duration(max(c.Rise, c.Fall)+1))
+	}
+	cfg := eng.Config()
+	for _, v := range cfg.Services {
+		slowest = max(slowest, cfg.DrainWait+v.RiseDelay)
 	}
 	return min(max(ahead, 2*(slowest+detect)), aheadMost)
 }

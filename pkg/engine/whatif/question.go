@@ -143,6 +143,11 @@ func (q Question) known(s engine.Status) error {
 		for _, v := range s.VIPs {
 			have = append(have, v.Name)
 		}
+		for _, v := range s.Services {
+			if q.subject == "drain" || q.subject == "undrain" {
+				have = append(have, v.Name)
+			}
+		}
 	}
 	for _, n := range q.names {
 		if !slices.Contains(have, n) {
