@@ -1,7 +1,6 @@
 package bgp
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 )
@@ -92,17 +91,4 @@ func NewTable(cfg Config, list []Announced) Table {
 		}
 	}
 	return t
-}
-
-// Equal reports whether two tables tell everybody the same.
-func (t Table) Equal(other Table) bool {
-	return maps.EqualFunc(t, other, func(a, b []Route) bool { return slices.EqualFunc(a, b, Route.Equal) })
-}
-
-// Equal reports whether two routes say the same.
-func (r Route) Equal(other Route) bool {
-	a, b := r.Attributes, other.Attributes
-	return r.Prefix == other.Prefix && r.NextHop == other.NextHop &&
-		a.MED == b.MED && a.LocalPref == b.LocalPref && a.Prepend == b.Prepend &&
-		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.Large, b.Large)
 }

@@ -73,37 +73,6 @@ func TestNewTable(t *testing.T) {
 	}
 }
 
-func TestTableEqual(t *testing.T) {
-	t.Parallel()
-	table := func(change func(*bgp.Route)) bgp.Table {
-		r := bgp.Route{Prefix: prefix("192.0.2.1/32"), Attributes: bgp.Attributes{
-			MED: 1, LocalPref: 2, Prepend: 3, Communities: []bgp.Community{4}, Large: []bgp.LargeCommunity{{Global: 5}},
-		}}
-		change(&r)
-		return bgp.Table{"tor": {r}}
-	}
-	same := table(func(*bgp.Route) {})
-	if !same.Equal(table(func(*bgp.Route) {})) {
-		t.Error("a table differs from itself")
-	}
-	for name, change := range map[string]func(*bgp.Route){
-		"prefix":      func(r *bgp.Route) { r.Prefix = prefix("192.0.2.1/31") },
-		"next hop":    func(r *bgp.Route) { r.NextHop = netip.MustParseAddr("192.0.2.9") },
-		"med":         func(r *bgp.Route) { r.Attributes.MED++ },
-		"local pref":  func(r *bgp.Route) { r.Attributes.LocalPref++ },
-		"prepend":     func(r *bgp.Route) { r.Attributes.Prepend++ },
-		"communities": func(r *bgp.Route) { r.Attributes.Communities = nil },
-		"large":       func(r *bgp.Route) { r.Attributes.Large = nil },
-	} {
-		if same.Equal(table(change)) {
-			t.Errorf("another %s is taken for the same", name)
-		}
-	}
-	if same.Equal(bgp.Table{}) || same.Equal(bgp.Table{"other": same["tor"]}) {
-		t.Error("other neighbors are taken for the same")
-	}
-}
-
 func TestCommunities(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bgp.Community{

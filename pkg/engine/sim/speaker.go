@@ -27,7 +27,7 @@ type speaker struct {
 	sessions map[string]bool
 	wanted   engine.SetTable
 	applied  bgp.Table
-	moved    bool // something changed that the invariants of routes are about
+	moved    bool                               // something changed that the invariants of routes are about
 	told     map[string]map[netip.Prefix]string // by neighbor: prefix and how it is announced, as traced
 }
 
