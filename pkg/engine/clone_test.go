@@ -170,7 +170,7 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 		case 8:
 			h.SetNeighbor("tor", w.Random().IntN(2) == 0)
 		case 9:
-			h.Do(engine.Drain{Names: []string{"dns"}, Actor: "anna", For: 3 * time.Second})
+			h.Do(engine.Drain{Names: []string{"dns"}, Actor: engine.Actor{Name: "anna"}, For: 3 * time.Second})
 		case 10:
 			next := h.Config()
 			dns := next.Services["dns"]
