@@ -66,6 +66,7 @@ func (a *app) root() *cobra.Command {
 		a.reloadCommand(),
 		a.initCommand(),
 		a.demoCommand(),
+		a.speakerCommand(),
 		a.completionCommand(),
 		a.versionCommand(),
 	)
