@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vipd/vipd/internal/netif"
@@ -25,6 +26,12 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 			Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Is4(),
 			Addresses: a.Addresses, Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause, Left: d.takeovers.announced(a.VIP, d.timings),
 		})
+	case engine.SetSpeaker:
+		d.setSpeaker(a.Config)
+	case engine.SetTable:
+		if d.speaker.process != nil {
+			d.speaker.process.Announce(a.Table, a.Seq)
+		}
 	case engine.RunCheck:
 		d.probes.Start(a.Check, d.cfg.Load().Engine.Checks[a.Check], d.probed)
 	case engine.WatchCheck:
@@ -52,6 +59,10 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		}
 	}
 }
+
+// serviceOwner begins the owner of the addresses of a service, unlike any name of
+// a VIP.
+const serviceOwner = "anycast/"
 
 // device is where the addresses of a VIP live: the interface, or its macvlan
 // with the virtual MAC.
@@ -90,6 +101,10 @@ func (d *Daemon) send() {
 }
 
 func (d *Daemon) setAddresses(a engine.SetAddresses) {
+	if a.Service != "" {
+		d.addresses.Set(netif.Wanted{Owner: serviceOwner + a.Service, Link: a.Interface, Addresses: a.Addresses, Present: a.Present, Seq: a.Seq})
+		return
+	}
 	if !a.Present {
 		d.announcer.Cancel(a.VIP)
 	}
@@ -106,6 +121,9 @@ func (d *Daemon) setAddresses(a engine.SetAddresses) {
 // applied brings the kernel's answer.
 func (d *Daemon) applied(a netif.Applied) {
 	ev := engine.AddressesApplied{VIP: a.Owner, Seq: a.Seq, Took: a.Took}
+	if service, ok := strings.CutPrefix(a.Owner, serviceOwner); ok {
+		ev.VIP, ev.Service = "", service
+	}
 	if a.Err != nil {
 		ev.Err = a.Err.Error()
 	}

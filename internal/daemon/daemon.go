@@ -66,7 +66,7 @@ type Daemon struct {
 	ports    map[portKey]*port
 	dirty    []*port // with adverts to send in this turn
 	links    map[string]netif.Link
-	leaving  map[string]bool // VIPs that a reload removed and the engine still releases
+	leaving  map[string]bool // owners of addresses that a reload removed and the engine still releases
 	waiting  map[uint64]chan engine.Answer
 	commands uint64
 	run      context.Context // of the edges
@@ -82,7 +82,8 @@ type Daemon struct {
 	journal   *journal.Journal
 	recorder  *journal.Recorder // nil when nothing is recorded
 	timings   *metrics.Timings
-	takeovers takeovers               // used in turns only
+	takeovers takeovers // used in turns only
+	speaker   bgpSpeaker
 	pings     atomic.Uint64           // of systemd's watchdog
 	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside of turns
 }
@@ -184,8 +185,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.turn(func(time.Time) {
 		d.configure(cfg, engine.Actor{})
 		d.recordingBegun()
-		if len(kept) > 0 {
-			d.step(engine.RestoreDrains{Drains: kept})
+		if len(kept.Drains)+len(kept.Services) > 0 {
+			d.step(engine.RestoreDrains{Drains: kept.Drains, Services: kept.Services})
 		}
 	})
 	edges.Go(func() error { d.keepDrains(run); return nil })

@@ -19,10 +19,12 @@ const drainsSchema = "vipd.drains/v1"
 type drainsFile struct {
 	Schema string                        `json:"schema"`
 	Drains map[string]engine.DrainStatus `json:"drains"` // by VIP
+
+	Services map[string]engine.DrainStatus `json:"anycast,omitempty"` // by anycast service
 }
 
 // drains keeps who drained what in the state directory, so that a restart does
-// not put a VIP back into service behind an operator's back.
+// not put a VIP or service back behind an operator's back.
 type drains struct {
 	path    string        // "" = not kept
 	changed chan struct{} // holds a token when there is something to write
@@ -45,33 +47,38 @@ func (d *drains) touch() {
 }
 
 // load reads what an earlier run kept.
-func (d *drains) load() (map[string]engine.DrainStatus, error) {
+func (d *drains) load() (drainsFile, error) {
+	var file drainsFile
 	if d.path == "" {
-		return nil, nil
+		return file, nil
 	}
 	text, err := os.ReadFile(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return file, nil
 	}
 	if err != nil {
-		return nil, err
+		return file, err
 	}
-	var file drainsFile
 	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("read %s: %w", d.path, err)
+		return drainsFile{}, fmt.Errorf("read %s: %w", d.path, err)
 	}
 	if file.Schema != drainsSchema {
-		return nil, fmt.Errorf("read %s: schema %q, not %q", d.path, file.Schema, drainsSchema)
+		return drainsFile{}, fmt.Errorf("read %s: schema %q, not %q", d.path, file.Schema, drainsSchema)
 	}
-	return file.Drains, nil
+	return file, nil
 }
 
 // save writes the drains of a status; the file is whole or old, never half.
 func (d *drains) save(s engine.Status) error {
-	file := drainsFile{Schema: drainsSchema, Drains: map[string]engine.DrainStatus{}}
+	file := drainsFile{Schema: drainsSchema, Drains: map[string]engine.DrainStatus{}, Services: map[string]engine.DrainStatus{}}
 	for _, v := range s.VIPs {
 		if v.Drained != nil {
 			file.Drains[v.Name] = *v.Drained
+		}
+	}
+	for _, v := range s.Services {
+		if v.Drained != nil {
+			file.Services[v.Name] = *v.Drained
 		}
 	}
 	text, err := json.Marshal(file)

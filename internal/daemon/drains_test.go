@@ -15,19 +15,21 @@ import (
 func TestDrainsKept(t *testing.T) {
 	t.Parallel()
 	d := newDrains(t.TempDir())
-	if got, err := d.load(); err != nil || len(got) != 0 {
+	if got, err := d.load(); err != nil || len(got.Drains)+len(got.Services) != 0 {
 		t.Fatalf("before the first: %v, %v", got, err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 	drained := engine.DrainStatus{Actor: "anna (uid 1004)", Reason: "new kernel", Since: at, Until: at.Add(time.Hour)}
-	if err := d.save(engine.Status{VIPs: []engine.VIPStatus{{Name: "mail"}, {Name: "web", Drained: &drained}}}); err != nil {
+	if err := d.save(engine.Status{VIPs: []engine.VIPStatus{{Name: "mail"}, {Name: "web", Drained: &drained}},
+		Services: []engine.ServiceStatus{{Name: "dns", Drained: &drained}, {Name: "ntp"}}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := d.load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]engine.DrainStatus{"web": drained}, got); diff != "" {
+	want := drainsFile{Schema: drainsSchema, Drains: map[string]engine.DrainStatus{"web": drained}, Services: map[string]engine.DrainStatus{"dns": drained}}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

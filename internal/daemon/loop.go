@@ -2,6 +2,9 @@ package daemon
 
 import (
 	"context"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
@@ -20,11 +23,18 @@ func (d *Daemon) work(ctx, edges context.Context) error {
 		d.post(engine.Stop{})
 	case <-edges.Done():
 	}
-	select {
-	case <-edges.Done():
-		return context.Cause(edges)
-	case <-d.ended:
-		return nil
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(again)
+	for {
+		select {
+		case <-edges.Done():
+			return context.Cause(edges)
+		case <-d.ended:
+			return nil
+		case <-again:
+			d.post(engine.Stop{}) // in haste
+		}
 	}
 }
 
@@ -40,9 +50,12 @@ func (d *Daemon) turn(news func(now time.Time)) bool {
 	if d.done {
 		return false
 	}
-	news(time.Now())
-	d.send()
 	now := time.Now()
+	d.speaker.busy.Store(now.UnixNano())
+	defer d.speaker.busy.Store(0)
+	news(now)
+	d.send()
+	now = time.Now()
 	if err := d.clock.arm(now, d.eng.Next()); err != nil {
 		d.fail(err)
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -132,6 +133,12 @@ func (d *Daemon) configure(cfg *config.Config, actor engine.Actor) {
 	for name := range cfg.Engine.VIPs {
 		delete(d.leaving, name)
 	}
+	for name := range d.cfg.Load().Engine.Services {
+		d.leaving[serviceOwner+name] = true
+	}
+	for name := range cfg.Engine.Services {
+		delete(d.leaving, serviceOwner+name)
+	}
 	d.configureHooks(d.cfg.Load(), cfg)
 	d.cfg.Store(cfg)
 	d.probes.Configure(probe.Settings{User: scriptUser(cfg), Log: d.log})
@@ -151,6 +158,11 @@ func (d *Daemon) watched(cfg *config.Config) []string {
 		}
 		for link := range v.TrackLinks {
 			names[link] = true
+		}
+	}
+	for _, s := range cfg.Engine.Services {
+		if s.Device != "" {
+			names[s.Device] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(names))
@@ -193,6 +205,13 @@ func (d *Daemon) forget(ev engine.Event) {
 		return
 	}
 	for name := range d.leaving {
+		if service, ok := strings.CutPrefix(name, serviceOwner); ok {
+			if !d.eng.HasService(service) {
+				delete(d.leaving, name)
+				d.addresses.Forget(name)
+			}
+			continue
+		}
 		if !d.eng.Has(name) {
 			delete(d.leaving, name)
 			d.addresses.Forget(name)
@@ -239,7 +258,16 @@ func (d *Daemon) membership(cfg *config.Config, key portKey) *membership {
 // hash is the short digest of a configuration in force.
 func hash(cfg *config.Config) string {
 	plain := *cfg
-	plain.Text = nil // says the same again
-	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", plain))
+	plain.Text, plain.Engine.BGP = nil, nil // one says the same again, the other is a pointer
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v %s", plain, speaks(cfg)))
 	return fmt.Sprintf("%x", sum[:4])[:7]
+}
+
+// speaks is what a configuration says about BGP, without pointers.
+func speaks(cfg *config.Config) []byte {
+	text, err := json.Marshal(cfg.Engine.BGP)
+	if err != nil {
+		return nil // nothing in it can fail
+	}
+	return text
 }

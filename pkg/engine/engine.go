@@ -231,3 +231,6 @@ func (e *Engine) schedule(v *vip) {
 // Has reports whether a VIP is known: configured, or removed and not yet
 // released.
 func (e *Engine) Has(name string) bool { return e.byName[name] != nil }
+
+// HasService reports the same of an anycast service.
+func (e *Engine) HasService(name string) bool { return e.service(name) != nil }
