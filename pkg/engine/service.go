@@ -192,12 +192,10 @@ func (e *Engine) weigh(now time.Time, s *service, cause uint64) {
 		s.penalty -= t.Delta
 	}
 	after := s.cfg.Effective(s.standing())
-	if before == after {
+	if before == after || !s.told {
 		return
 	}
-	if s.told {
-		e.speaker.dirty = true
-	}
+	e.speaker.dirty = true
 	e.report(now, Record{Type: RecordMED, Name: s.name, From: fmt.Sprint(before), To: fmt.Sprint(after), Cause: cause,
 		Text: fmt.Sprintf("%s: MED %d -> %d%s", s.name, before, after, termsText(metricTerms(s.terms)))})
 }
