@@ -17,10 +17,10 @@ func (a *app) drainCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "drain [NAME...]",
-		Short: "take vips, or everything, out of service politely",
+		Short: "take vips and anycast services, or everything, out of service politely",
 		Example: `  vipd drain --wait --reason "kernel upgrade CHG-1201"
   vipd drain web --for 2h`,
-		ValidArgsFunction: a.complete(999, vipNames),
+		ValidArgsFunction: a.complete(999, vipNames, serviceNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Names = args
 			if cmd.Flags().Changed("for") {
@@ -47,8 +47,8 @@ func (a *app) drainCommand() *cobra.Command {
 func (a *app) undrainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "undrain [NAME...]",
-		Short:             "put vips, or everything, back into service",
-		ValidArgsFunction: a.complete(999, vipNames),
+		Short:             "put vips and anycast services, or everything, back into service",
+		ValidArgsFunction: a.complete(999, vipNames, serviceNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := a.within(cmd.Context(), shortTime)
 			defer cancel()

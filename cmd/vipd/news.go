@@ -40,6 +40,9 @@ func news(doc control.StatusDocument) []item {
 			add(4, yellow, "%s has not joined its election: %s (vipd why %s)", v.Name, v.Why, v.Name)
 		}
 	}
+	for _, n := range anycastNews(doc) {
+		add(n.rank, n.style, "%s", n.text)
+	}
 	if c := doc.Node.Config; !c.LastReloadOK {
 		add(1, red, "the last reload, %s ago, was refused: %s; %s still runs (vipd check-config)",
 			control.Age(doc.Now.Sub(c.LastReload)), c.LastReloadError, shortHash(c.Hash))
@@ -95,6 +98,13 @@ func effect(s engine.Status, c engine.CheckStatus) string {
 			}
 		}
 	}
+	for _, v := range s.Services {
+		for _, t := range v.MED.Terms {
+			if t.Name == c.Name && t.Delta > 0 {
+				words = append(words, fmt.Sprintf("%s has MED %d instead of %d (vipd why %s)", v.Name, v.MED.Effective, v.MED.Configured, v.Name))
+			}
+		}
+	}
 	if len(words) == 0 {
 		return fmt.Sprintf("vipd why %s", c.Name)
 	}
@@ -108,20 +118,26 @@ func drains(doc control.StatusDocument) []string {
 		names []string
 	}
 	var list []drain
-	for _, v := range doc.VIPs {
-		if v.Drained == nil {
-			continue
+	drained := func(name string, by *engine.DrainStatus) {
+		if by == nil {
+			return
 		}
-		i := slices.IndexFunc(list, func(d drain) bool { return d.DrainStatus == *v.Drained })
+		i := slices.IndexFunc(list, func(d drain) bool { return d.DrainStatus == *by })
 		if i < 0 {
-			list, i = append(list, drain{DrainStatus: *v.Drained}), len(list)
+			list, i = append(list, drain{DrainStatus: *by}), len(list)
 		}
-		list[i].names = append(list[i].names, v.Name)
+		list[i].names = append(list[i].names, name)
+	}
+	for _, v := range doc.VIPs {
+		drained(v.Name, v.Drained)
+	}
+	for _, v := range doc.Services {
+		drained(v.Name, v.Drained)
 	}
 	lines := make([]string, 0, len(list))
 	for _, d := range list {
 		what, undo := strings.Join(d.names, ", "), "vipd undrain "+strings.Join(d.names, " ")
-		if len(d.names) == len(doc.VIPs) {
+		if len(d.names) == len(doc.VIPs)+len(doc.Services) {
 			what, undo = "everything", "vipd undrain"
 		}
 		text := fmt.Sprintf("%s drained by %s %s ago", what, d.Actor, control.Age(doc.Now.Sub(d.Since)))

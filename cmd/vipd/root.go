@@ -60,6 +60,7 @@ func (a *app) root() *cobra.Command {
 		a.healthCommand(),
 		a.replayCommand(),
 		a.checkCommand(),
+		a.bgpCommand(),
 		a.drainCommand(),
 		a.undrainCommand(),
 		a.failoverCommand(),

@@ -65,6 +65,11 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 	"refusing": func(d *controltest.Daemon, _ *control.Options) {
 		d.Refuse = "no other host advertises web: it would be nowhere"
 	},
+	"anycast": func(d *controltest.Daemon, _ *control.Options) { d.Doc = controltest.Anycast() },
+	"alone":   func(d *controltest.Daemon, _ *control.Options) { d.Doc.VIPs, d.Doc.Checks = nil, nil },
+	"draining": func(d *controltest.Daemon, _ *control.Options) {
+		controltest.Drain(&d.Doc.Services[1], d.Doc.Now)
+	},
 	"hanging": func(d *controltest.Daemon, _ *control.Options) { d.Hang = true },
 	"holding": func(d *controltest.Daemon, _ *control.Options) { d.Stay = true },
 	"mute":    func(d *controltest.Daemon, _ *control.Options) { d.Mute = errors.New("the loop hangs") },
@@ -204,7 +209,7 @@ func TestUsage(t *testing.T) {
 	root := a.root()
 	root.InitDefaultHelpCmd()
 	for _, cmd := range root.Commands() {
-		if !strings.Contains(usage, "    vipd "+cmd.Name()) {
+		if !cmd.Hidden && !strings.Contains(usage, "    vipd "+cmd.Name()) {
 			t.Errorf("usage does not name vipd %s", cmd.Name())
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -16,11 +17,11 @@ func (a *app) statusCommand() *cobra.Command {
 	var wide bool
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
-		Short: "show everything on one screen, or one vip in full",
+		Short: "show everything on one screen, or one vip or anycast service in full",
 		Example: `  vipd status
   vipd status web --json`,
 		Args:              atMostOne("NAME"),
-		ValidArgsFunction: a.complete(1, vipNames),
+		ValidArgsFunction: a.complete(1, vipNames, serviceNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := a.within(cmd.Context(), shortTime)
 			defer cancel()
@@ -42,12 +43,27 @@ func (a *app) statusCommand() *cobra.Command {
 	return cmd
 }
 
+// shownPrefixes is how many prefixes of a service are shown.
+const shownPrefixes = 4
+
 // printStatus prints the screen.
 func (a *app) printStatus(doc control.StatusDocument, wide bool) {
 	a.say("%s", header(doc))
 	if len(doc.VIPs) > 0 {
 		a.say("")
 		a.printTable(vipTable(doc, wide), !wide)
+	}
+	if len(doc.Services) > 0 {
+		a.say("")
+		rows := shownPrefixes
+		if wide {
+			rows = math.MaxInt - 1
+		}
+		a.printTable(serviceTable(doc, rows), !wide)
+	}
+	if doc.BGP != nil {
+		a.say("")
+		a.printTable(sessionTable(doc), !wide)
 	}
 	if len(doc.Checks) > 0 {
 		a.say("")
@@ -74,19 +90,24 @@ func header(doc control.StatusDocument) string {
 
 // service says whether the host is in service.
 func service(s engine.Status) string {
-	drained := 0
+	drained, all := 0, len(s.VIPs)+len(s.Services)
 	for _, v := range s.VIPs {
 		if v.Drained != nil {
 			drained++
 		}
 	}
+	for _, v := range s.Services {
+		if v.Drained != nil {
+			drained++
+		}
+	}
 	switch {
-	case len(s.VIPs) == 0:
+	case all == 0:
 		return "no vip configured"
-	case s.Drained || drained == len(s.VIPs):
+	case s.Drained || drained == all:
 		return "DRAINED"
 	case drained > 0:
-		return fmt.Sprintf("in service, %d of %d drained", drained, len(s.VIPs))
+		return fmt.Sprintf("in service, %d of %d drained", drained, all)
 	default:
 		return "in service"
 	}

@@ -15,14 +15,19 @@ import (
 
 // statusOne is vipd status NAME.
 func (a *app) statusOne(ctx context.Context, name string) error {
-	if a.json {
-		return a.document(ctx, control.PathVIP(name))
-	}
-	doc, err := a.client().VIP(ctx, name)
-	if err != nil {
+	vip, service, err := a.serviceOrVIP(ctx, name)
+	switch {
+	case err != nil:
 		return err
+	case a.json && vip != nil:
+		return a.document(ctx, control.PathVIP(name))
+	case a.json:
+		return a.document(ctx, control.PathService(name))
+	case vip != nil:
+		a.printVIP(*vip)
+	default:
+		a.printService(*service)
 	}
-	a.printVIP(doc)
 	return nil
 }
 

@@ -1,7 +1,8 @@
 package main
 
 // usage is what vipd --help prints. A test compares it with the commands.
-const usage = `vipd keeps a service's address alive: hosts elect, by VRRP, who holds it.
+const usage = `vipd keeps a service's address alive: hosts elect, by VRRP, who holds it, or
+announce it by BGP while they are healthy.
 What keepalived calls MASTER is ACTIVE here. The manual is vipd(8).
 
 Usage:
@@ -9,23 +10,25 @@ Usage:
     vipd check-config [FILE]           every problem of a configuration file at once
     vipd reload [--dry-run]            have the configuration read again
 
-    vipd status [NAME] [-w]            everything on one screen, or one vip in full
+    vipd status [NAME] [-w]            everything on one screen, or one vip or service
     vipd watch [-n 1s] [-w]            the same, live, with the latest events
     vipd why NAME                      why it is as it is, and what would change it
     vipd what-if link eth0 down        what would happen: see vipd help what-if
-    vipd is-active NAME                print its state; exit 0 only when it is ACTIVE here
+    vipd is-active NAME                print its state; exit 0 if ACTIVE or ANNOUNCED here
     vipd events [-f] [--since 1h]      what happened, oldest first
     vipd health                        one line, and an exit code, for Nagios or Icinga
     vipd replay FILE                   play a recording of vipd run --record again
     vipd check list | run NAME         the checks; make one probe now
+    vipd bgp                           the BGP sessions, and what neighbors were told
 
     vipd drain [NAME...] [--wait] [--for 2h] [--reason TEXT]
-                                       take vips, or everything, out of service politely
+                                       take vips and services, or everything, out of
+                                       service politely
     vipd undrain [NAME...]             put them back
     vipd failover NAME                 give a vip that is ACTIVE here to a peer
 
     vipd demo                          watch failovers, timed, in a lab of its own
-    vipd init vip                      print a commented starting file
+    vipd init vip | anycast            print a commented starting file
     vipd completion bash | zsh | fish  print a completion script
     vipd version                       print the version of this program
     vipd help COMMAND                  all flags of a command

@@ -16,10 +16,10 @@ import (
 func (a *app) whyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "why NAME",
-		Short:             "explain the state of a vip or check, and what would change it",
+		Short:             "explain the state of a vip, anycast service, BGP neighbor or check, and what would change it",
 		Example:           "  vipd why web",
 		Args:              one("NAME"),
-		ValidArgsFunction: a.complete(1, vipNames, checkNames),
+		ValidArgsFunction: a.complete(1, vipNames, serviceNames, neighborNames, checkNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := a.within(cmd.Context(), shortTime)
 			defer cancel()
@@ -40,19 +40,27 @@ func (a *app) whyCommand() *cobra.Command {
 	}
 }
 
-// explain asks about a VIP, or else about a check, of that name.
+// explain asks about a VIP, or else about an anycast service, a BGP neighbor or a
+// check, of that name.
 func (a *app) explain(ctx context.Context, name string) ([]byte, error) {
-	raw, err := a.client().Raw(ctx, control.PathWhyVIP(name))
-	var missing *control.Problem
-	if !errors.As(err, &missing) || missing.Type != control.ProblemNotFound {
-		return raw, err
+	var first *control.Problem
+	for _, kind := range []struct {
+		path func(string) string
+		of   string
+	}{
+		{control.PathWhyVIP, ""}, {control.PathWhyService, "anycast services"}, {control.PathWhyNeighbor, "BGP neighbors"}, {control.PathWhyCheck, "checks"},
+	} {
+		raw, err := a.client().Raw(ctx, kind.path(name))
+		var missing *control.Problem
+		switch {
+		case !errors.As(err, &missing) || missing.Type != control.ProblemNotFound:
+			return raw, err
+		case first == nil:
+			first = missing
+		case strings.HasPrefix(missing.Hint, "there is") || kind.of == "checks":
+			first.Hint += "; of " + kind.of + " " + missing.Hint
+		}
 	}
-	raw, checkErr := a.client().Raw(ctx, control.PathWhyCheck(name))
-	var noCheck *control.Problem
-	if errors.As(checkErr, &noCheck) && noCheck.Type == control.ProblemNotFound {
-		missing.Hint += "; of checks " + noCheck.Hint
-		missing.Detail = fmt.Sprintf("no vip and no check is named %q", name)
-		return nil, missing
-	}
-	return raw, checkErr
+	first.Detail = fmt.Sprintf("no vip, service, neighbor or check is named %q", name)
+	return nil, first
 }

@@ -71,7 +71,11 @@ func (s *Server) failover(c call) (any, error) {
 		return nil, err
 	}
 	name := c.PathValue("name")
-	if err := s.known(c.Context(), []string{name}); err != nil {
+	doc, err := s.current(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := findVIP(doc.Status, name); err != nil {
 		return nil, err
 	}
 	ctx, cancel := limit(c.Context(), false)
@@ -143,7 +147,8 @@ func (s *Server) reload(c call) (any, error) {
 	return res, nil
 }
 
-// released waits until none of the VIPs (all when names is empty) is held.
+// released waits until none of the VIPs (all when names is empty) is held, and
+// no service is announced or has its addresses here.
 func (s *Server) released(ctx context.Context, names []string) error {
 	wanted := make(map[string]bool, len(names))
 	for _, n := range names {
@@ -160,6 +165,9 @@ func (s *Server) released(ctx context.Context, names []string) error {
 		for _, v := range doc.VIPs {
 			held = held || (v.Held || v.State == engine.Active) && (len(wanted) == 0 || wanted[v.Name])
 		}
+		for _, v := range doc.Services {
+			held = held || (v.Told || v.Held) && (len(wanted) == 0 || wanted[v.Name])
+		}
 		if !held {
 			return nil
 		}
@@ -173,7 +181,7 @@ func (s *Server) released(ctx context.Context, names []string) error {
 	}
 }
 
-// known checks that every name is one of a VIP.
+// known checks that every name is one of a VIP or an anycast service.
 func (s *Server) known(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -183,7 +191,7 @@ func (s *Server) known(ctx context.Context, names []string) error {
 		return err
 	}
 	for _, n := range names {
-		if _, err := findVIP(doc.Status, n); err != nil {
+		if err := findAny(doc.Status, n); err != nil {
 			return err
 		}
 	}

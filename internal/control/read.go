@@ -113,13 +113,19 @@ func (s *Server) ready(c call) (any, error) {
 	return healthDocument{Schema: schemaHealth, OK: true}, nil
 }
 
-// NotReady says of each VIP that takes no part in its election why that is, in
-// their order. This host can hold the others.
+// NotReady says of each VIP that takes no part in its election, and of each
+// service that is not announced although it should be, why that is, in their
+// order.
 func NotReady(s engine.Status) []string {
 	var list []string
 	for _, v := range s.VIPs {
 		if v.State != engine.Active && v.State != engine.Backup {
 			list = append(list, fmt.Sprintf("%s is %s: %s", v.Name, ShownState(v), v.Why))
+		}
+	}
+	for _, v := range s.Services {
+		if v.State != engine.ServiceAnnounced && v.Reason != string(engine.BlockedVIP) {
+			list = append(list, fmt.Sprintf("%s is %s: %s", v.Name, v.State, v.Why))
 		}
 	}
 	return list

@@ -36,7 +36,7 @@ func TestRoutesInManual(t *testing.T) {
 		described = append(described, fmt.Sprintf("%s %s %v", m[1], m[2], m[3] == "change"))
 	}
 	described = slices.Compact(slices.Sorted(slices.Values(described)))
-	client, srv, _ := serve(t, pair(), control.Options{Metrics: scrape})
+	client, srv, _ := serve(t, anycast(), control.Options{Metrics: scrape})
 	routes := srv.Routes()
 	slices.Sort(routes)
 	if diff := cmp.Diff(routes, described); diff != "" {
@@ -50,6 +50,8 @@ func TestRoutesInManual(t *testing.T) {
 		}
 		path := strings.Replace(f[1], "checks/{name}", "checks/api", 1)
 		path = strings.Replace(path, "vips/{name}", "vips/web", 1)
+		path = strings.Replace(path, "anycast/{name}", "anycast/resolver", 1)
+		path = strings.Replace(path, "neighbors/{name}", "neighbors/tor-a", 1)
 		if status, _, _ := request(t, client, f[0], path, ""); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 			t.Errorf("%s %s: status %d", f[0], path, status)
 		}

@@ -75,6 +75,9 @@ func pair() *controltest.Daemon {
 	return d
 }
 
+// anycast is a daemon with anycast services.
+func anycast() *controltest.Daemon { return &controltest.Daemon{Doc: controltest.Anycast()} }
+
 // soon bounds a test's requests.
 func soon(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

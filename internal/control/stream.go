@@ -14,6 +14,7 @@ import (
 // recordTypes are the types that ?type= knows.
 var recordTypes = []engine.RecordType{
 	engine.RecordTransition, engine.RecordPriority, engine.RecordCheck, engine.RecordMask, engine.RecordLink,
+	engine.RecordAnycast, engine.RecordMED, engine.RecordSession, engine.RecordBFD, engine.RecordSpeaker,
 	engine.RecordAddress, engine.RecordLost, engine.RecordConflict, engine.RecordPeer,
 	engine.RecordDrain, engine.RecordNotify, engine.RecordBeforeHold, engine.RecordFailover, engine.RecordReload, engine.RecordStart, engine.RecordStop,
 	engine.RecordRecording,

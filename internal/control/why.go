@@ -14,7 +14,7 @@ import (
 // It is the answer to GET …/why, schema vipd.why/v1.
 type Explanation struct {
 	Schema   string    `json:"schema"`
-	Kind     string    `json:"kind"` // vip, check
+	Kind     string    `json:"kind"` // vip, anycast, neighbor, check
 	Name     string    `json:"name"`
 	Node     string    `json:"node"`
 	State    string    `json:"state"` // as in the status table

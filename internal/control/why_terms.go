@@ -114,7 +114,7 @@ func unblock(s engine.Status, v engine.VIPStatus, b engine.Blocker) string {
 			return fmt.Sprintf("interface %s is looked at, which takes moments", b.Name)
 		}
 		return fmt.Sprintf("the startup delay ends in %s (node.startup_delay)", Age(b.Ends.Sub(s.Now)))
-	case engine.BlockedDrain, engine.BlockedStop, engine.BlockedReload:
+	case engine.BlockedDrain, engine.BlockedStop, engine.BlockedReload, engine.BlockedVIP:
 	}
 	return ""
 }

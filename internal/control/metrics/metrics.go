@@ -51,7 +51,7 @@ func vipDesc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descUp         = desc("up", "Whether the daemon's loop answers; most others are missing while it does not.")
-	descReady      = desc("ready", "Whether every VIP takes part in its election, as ACTIVE or BACKUP.")
+	descReady      = desc("ready", "Whether every VIP takes part in its election, as ACTIVE or BACKUP, and every anycast service is announced.")
 	descRestart    = desc("restart_required", "Whether the file has a change that a reload does not apply.")
 	descWatchdog   = desc("watchdog_pings_total", "Pings sent to systemd's watchdog.")
 	descBuild      = desc("build_info", "Constant 1, labelled with what runs.", "version", "revision", "goversion")
@@ -60,7 +60,7 @@ var (
 	descReloadTime = desc("config_last_reload_timestamp_seconds", "When the running configuration was read.")
 	descUnsaved    = desc("events_unsaved", "Events that wait for the disk; absent when none are kept over a restart.")
 	descLostEvents = desc("events_dropped_total", "Events that waited too long for the disk; absent when none are kept over a restart.")
-	descDrained    = desc("drained", "Whether every VIP is drained.")
+	descDrained    = desc("drained", "Whether every VIP and anycast service is drained.")
 
 	descState       = vipDesc("state", "State of the virtual router, 1 for the current one.", "state")
 	descHeld        = vipDesc("held", "Whether this host has the addresses.")
@@ -125,6 +125,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for _, v := range doc.VIPs {
 		m.vip(v, doc.Now)
 	}
+	for _, v := range doc.Services {
+		m.service(v)
+	}
+	m.bgp(doc.BGP)
 	for _, l := range doc.Links {
 		m.gauge(descLink, truth(l.Present && l.Up), l.Name)
 	}

@@ -52,7 +52,7 @@ func page(t *testing.T, d *controltest.Daemon) string {
 
 // pair is the full status of a host.
 func pair() *controltest.Daemon {
-	d := &controltest.Daemon{Doc: controltest.Pair()}
+	d := &controltest.Daemon{Doc: controltest.Anycast()}
 	d.Doc.Node.Watchdog = 12
 	return d
 }
@@ -102,6 +102,10 @@ func TestMute(t *testing.T) {
 func TestReady(t *testing.T) {
 	t.Parallel()
 	d := pair()
+	if text := page(t, d); !strings.Contains(text, "\nvipd_ready 0\n") {
+		t.Error("ready although a service is withdrawn")
+	}
+	d.Doc = controltest.Pair()
 	if text := page(t, d); !strings.Contains(text, "\nvipd_ready 1\n") {
 		t.Error("not ready")
 	}
