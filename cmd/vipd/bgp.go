@@ -166,9 +166,9 @@ func serviceWhy(v engine.ServiceStatus) string {
 
 // told says whether a neighbor has a prefix; "-" when it is not for it.
 func told(p engine.PrefixStatus, neighbor string) string {
-	has, for_ := p.Neighbors[neighbor]
+	has, meant := p.Neighbors[neighbor]
 	switch {
-	case !for_:
+	case !meant:
 		return "-"
 	case has:
 		return "yes"

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/check"
@@ -129,4 +130,31 @@ func (s *scenario) number(text string) int {
 	n, err := strconv.Atoi(text)
 	s.must(err)
 	return n
+}
+
+func (s *scenario) weight(text string) check.Weight {
+	s.t.Helper()
+	switch text {
+	case "fault":
+		return check.Weight{Fault: true}
+	case "own":
+		return check.Weight{Fault: true, Own: true}
+	}
+	n, err := strconv.Atoi(text)
+	s.must(err)
+	return check.Weight{Delta: n}
+}
+
+func (s *scenario) duration(text string) time.Duration {
+	s.t.Helper()
+	d, err := time.ParseDuration(text)
+	s.must(err)
+	return d
+}
+
+func (s *scenario) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }

@@ -380,30 +380,3 @@ func (s *scenario) reload(h *sim.Host, name string, settings []string) {
 	}
 	h.Configure(cfg)
 }
-
-func (s *scenario) weight(text string) check.Weight {
-	s.t.Helper()
-	switch text {
-	case "fault":
-		return check.Weight{Fault: true}
-	case "own":
-		return check.Weight{Fault: true, Own: true}
-	}
-	n, err := strconv.Atoi(text)
-	s.must(err)
-	return check.Weight{Delta: n}
-}
-
-func (s *scenario) duration(text string) time.Duration {
-	s.t.Helper()
-	d, err := time.ParseDuration(text)
-	s.must(err)
-	return d
-}
-
-func (s *scenario) must(err error) {
-	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
