@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/engine"
 )
 
@@ -84,6 +85,9 @@ func (a *app) health(ctx context.Context) (nagios, healthDocument, string) {
 	doc.Text = strings.Join(doc.Problems, "; ")
 	if v == nagiosOK {
 		doc.Text = fmt.Sprintf("%s: %d ACTIVE, %d BACKUP", status.Node.Name, counts["active"], counts["backup"])
+		if len(status.Services) > 0 {
+			doc.Text += fmt.Sprintf(", %d ANNOUNCED", counts["announced"])
+		}
 	}
 	return v, doc, perf
 }
@@ -123,5 +127,27 @@ func tally(doc control.StatusDocument) (map[string]int, string) {
 		counts[p.name] += 0 // all are there
 		fmt.Fprintf(&perf, " %s=%d;%s;0;%d", p.name, counts[p.name], p.limits, p.most)
 	}
+	perf.WriteString(tallyAnycast(doc, counts))
 	return counts, perf.String()
+}
+
+// tallyAnycast counts the services that are announced and the sessions that are
+// up, where there are any.
+func tallyAnycast(doc control.StatusDocument, counts map[string]int) (perf string) {
+	if doc.BGP == nil {
+		return ""
+	}
+	counts["announced"], counts["bgp_up"] = 0, 0
+	for _, v := range doc.Services {
+		if v.State == engine.ServiceAnnounced {
+			counts["announced"]++
+		}
+	}
+	for _, n := range doc.BGP.Neighbors {
+		if n.State == bgp.Established {
+			counts["bgp_up"]++
+		}
+	}
+	all := len(doc.BGP.Neighbors)
+	return fmt.Sprintf(" announced=%d;;;0;%d bgp_up=%d;%d:;1:;0;%d", counts["announced"], len(doc.Services), counts["bgp_up"], all, all)
 }

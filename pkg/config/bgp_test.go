@@ -88,7 +88,7 @@ func TestRemoteAS(t *testing.T) {
 // TestOwnWeightOfCheck: a check in a list brings its own weight along.
 func TestOwnWeightOfCheck(t *testing.T) {
 	t.Parallel()
-	c := parse(t, strings.Replace(example(t, "anycast.toml"), "port = 53", "port = 53\nweight = -20", 1))
+	c := parse(t, strings.Replace(example(t, "anycast.toml"), "type   = \"dns\"", "type = \"dns\"\nweight = -20", 1))
 	want := map[string]check.Weight{"dns": {Delta: -20, Own: true}}
 	if diff := cmp.Diff(want, c.Engine.Services["resolver"].Track); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
