@@ -76,7 +76,9 @@ func (e *Engine) drain(now time.Time, ev Drain) {
 		v.drained = d
 		e.schedule(v)
 	}
-	e.drainServices(p.services, d)
+	for _, s := range p.services {
+		s.drained = d
+	}
 	cause := e.report(now, Record{Type: RecordDrain, Name: p.names(), To: "drained", Severity: Notice, Actor: ev.Actor,
 		Text: fmt.Sprintf("%s: %s", p.names(), d.text())})
 	e.evaluate(now, cause)

@@ -145,7 +145,7 @@ func (e *Engine) judgeService(now time.Time, s *service, cause uint64) {
 	case s.fitSince.IsZero():
 		s.fitSince = now
 	}
-	e.place(now, s)
+	e.place(s)
 	e.ladder(now, s)
 	e.unplace(now, s)
 	e.nameState(now, s, cause)

@@ -11,9 +11,9 @@ import (
 
 // place wants the addresses of s there, as long as it is in service here and
 // there is a link to put them on.
-func (e *Engine) place(now time.Time, s *service) {
+func (e *Engine) place(s *service) {
 	if l := e.links[s.cfg.Device]; len(s.cfg.Addresses()) > 0 && l != nil && l.Present && !s.want && s.belongs() {
-		e.putAddresses(now, s, true)
+		e.putAddresses(s, true)
 	}
 }
 
@@ -40,9 +40,9 @@ func (e *Engine) unplace(now time.Time, s *service) {
 	s.gone = nil
 	switch {
 	case s.want && !s.told && !s.belongs(), s.seq == 0 && len(s.cfg.Addresses()) > 0 && !s.belongs():
-		e.putAddresses(now, s, false)
+		e.putAddresses(s, false)
 	case had && s.seq > 0:
-		e.putAddresses(now, s, s.want)
+		e.putAddresses(s, s.want)
 	}
 }
 
@@ -58,7 +58,7 @@ func (e *Engine) away(s *service) bool {
 }
 
 // putAddresses wants the addresses of s there, or gone.
-func (e *Engine) putAddresses(_ time.Time, s *service, present bool) {
+func (e *Engine) putAddresses(s *service, present bool) {
 	e.applySeq++
 	s.begin(e.applySeq, present)
 	e.do(s.setAddressesAction())
@@ -125,7 +125,7 @@ func (e *Engine) reconcileService(now time.Time, s *service) {
 		e.report(now, Record{Type: RecordLost, Name: s.name, To: "absent", Severity: Warning,
 			Text: fmt.Sprintf("%s: %s appeared on %s although it is out of service; removed", s.name, prefixes(addresses), l.Name)})
 	}
-	e.putAddresses(now, s, s.want)
+	e.putAddresses(s, s.want)
 	e.scheduleService(s)
 }
 
@@ -165,7 +165,7 @@ func (e *Engine) reconfigureService(now time.Time, s *service, next Service) {
 		e.retell(s)
 	}
 	if s.seq > 0 && !slices.Equal(before, after) {
-		e.putAddresses(now, s, s.want)
+		e.putAddresses(s, s.want)
 	}
 }
 

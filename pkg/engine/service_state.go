@@ -107,20 +107,13 @@ func (e *Engine) serviceTransition(now time.Time, s *service, to ServiceState, r
 		Text: fmt.Sprintf("%s: %s -> %s (%s)", s.name, from, to, text)})
 }
 
-// serviceStage returns the stage that the service has not reached yet, or
+// stage returns the stage that the service has not reached yet, or
 // Announced.
 func (s *service) stage() Stage {
 	if len(s.blockers) > 0 || s.reason == waitsRise {
 		return Eligible
 	}
 	return Announced
-}
-
-// drainServices takes services out of service.
-func (e *Engine) drainServices(list []*service, d *DrainStatus) {
-	for _, s := range list {
-		s.drained = d
-	}
 }
 
 func (e *Engine) endServiceDrain(now time.Time, s *service, why string, actor Actor) {
