@@ -58,7 +58,10 @@ func (a *app) whatIf(ctx context.Context, words []string) error {
 		tab.add(cell{text: v.Name}, cell{text: string(v.Now), style: stateStyle(string(v.Now))},
 			cell{text: string(v.Then), style: stateStyle(string(v.Then))}, cell{text: fmt.Sprint(v.Priority)}, cell{text: v.Why})
 	}
-	a.printTable(tab, true)
+	if len(answer.VIPs) > 0 || len(answer.Services) == 0 {
+		a.printTable(tab, true)
+	}
+	a.printOutcomes(answer.Services)
 	if len(answer.Unknown) > 0 {
 		a.say("\nWhat this host cannot know:")
 	}
@@ -66,6 +69,21 @@ func (a *app) whatIf(ctx context.Context, words []string) error {
 		a.say("  - %s", u)
 	}
 	return nil
+}
+
+// printOutcomes prints what would become of anycast services.
+func (a *app) printOutcomes(list []whatif.ServiceOutcome) {
+	if len(list) == 0 {
+		return
+	}
+	look := func(state engine.ServiceState) cell {
+		return cell{text: string(state), style: serviceStyle(engine.ServiceStatus{State: state})}
+	}
+	tab := newTable("ANYCAST", "NOW", "THEN", "MED", "WHY THEN")
+	for _, v := range list {
+		tab.add(cell{text: v.Name}, look(v.Now), look(v.Then), cell{text: fmt.Sprint(v.MED)}, cell{text: v.Why})
+	}
+	a.printTable(tab, true)
 }
 
 // seconds writes a time since the start to the millisecond: "1.500s".
