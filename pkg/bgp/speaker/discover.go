@@ -62,7 +62,7 @@ func discoverOn(ctx context.Context, name string, found func(netip.Addr)) error 
 	filter.SetAll(true)
 	filter.Accept(ipv6.ICMPTypeRouterAdvertisement)
 	filter.Accept(ipv6.ICMPTypeRouterSolicitation)
-	if err := errors.Join(conn.SetICMPFilter(&filter), conn.JoinGroup(netip.IPv6LinkLocalAllRouters())); err != nil {
+	if err := errors.Join(conn.SetICMPFilter(&filter), conn.SetControlMessage(ipv6.FlagHopLimit, true), conn.JoinGroup(netip.IPv6LinkLocalAllRouters())); err != nil {
 		return errors.Join(fmt.Errorf("listen for router advertisements on %s: %w", name, err), conn.Close())
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }) // wakes the read below
