@@ -77,6 +77,8 @@ func noteOf(r slog.Record) string {
 		return "we closed it: " + notification(r)
 	case "received notification":
 		return "the neighbor closed it: " + notification(r)
+	case "outgoing connection established":
+		return unanswered
 	case "failed to connect":
 		return "connect: " + attribute(r, "Error").String()
 	case "Session will be reset due to malformed BGP Header", "Session will be reset due to malformed BGP message",
@@ -85,6 +87,11 @@ func noteOf(r slog.Record) string {
 	}
 	return ""
 }
+
+// unanswered is true of every connection for a moment. It stays true where the
+// neighbor drops what we say: because of GTSM, or because it waits for the end of
+// something.
+const unanswered = "connect: the neighbor took the connection and does not answer (ttl_security on one side only looks like this)"
 
 func notification(r slog.Record) string {
 	code, sub := uint8(number(attribute(r, "Code"))), uint8(number(attribute(r, "Subcode")))

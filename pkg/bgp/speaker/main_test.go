@@ -3,6 +3,7 @@ package speaker_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -35,7 +36,30 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if conf := os.Getenv(asCore); conf != "" {
+		os.Exit(runCore(conf))
+	}
 	os.Exit(testenv.Main(m))
+}
+
+// asCore in the environment makes this test program a core, with a child of its
+// own: its value is the configuration.
+const asCore = "SPEAKER_TEST_CORE"
+
+func runCore(conf string) int {
+	var c bgp.Config
+	if err := json.Unmarshal([]byte(conf), &c); err != nil {
+		panic(err)
+	}
+	if err := os.Unsetenv(asCore); err != nil {
+		panic(err)
+	}
+	p := speaker.New(speaker.Options{Command: []string{"env", asChild + "=info", os.Args[0]}})
+	p.Configure(c)
+	p.Announce(table("tor", bgp.Route{Prefix: service}), 1)
+	err := p.Run(context.Background(), func(r speaker.Report) { fmt.Printf("%T%+v\n", r, r) })
+	fmt.Println(err)
+	return 1
 }
 
 const (

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,8 +117,9 @@ func (c *child) run(ctx context.Context, in io.Reader) error {
 		case <-beat.C:
 			last = time.Now()
 			c.due(last)
-			c.out.put(func(o *outbox) { o.beat, o.again = true, c.lost })
+			lost := c.lost
 			c.lost = ""
+			c.out.put(func(o *outbox) { o.beat, o.again = true, cmp.Or(lost, o.again) })
 		}
 	}
 }

@@ -11,6 +11,10 @@ import (
 // limitPause is how long a neighbor that sent too many prefixes stays away.
 const limitPause = time.Minute
 
+// answerTime is how long a neighbor that took a connection may be silent before it
+// is worth a word.
+const answerTime = 5 * time.Second
+
 // leaveTime bounds how long a polite end may take: until the neighbors have taken
 // what they are told, and for the library to stop.
 const leaveTime = 500 * time.Millisecond
@@ -29,6 +33,7 @@ func (s *speaker) peer(e peerEvent) {
 	switch {
 	case e.state == bgp.Established:
 		n.session.RemoteAS = e.remoteAS
+		n.session.LastError = n.ended // not why it took so long
 		n.note = ""
 		if n.RemoteAS == 0 && e.remoteAS == s.config.LocalAS {
 			s.end(n, fmt.Sprintf("the neighbor has our own AS %d", e.remoteAS), limitPause)
@@ -43,6 +48,7 @@ func (s *speaker) peer(e peerEvent) {
 		}
 		if was == bgp.Established {
 			n.session.Flaps++
+			n.ended = why
 		}
 		s.end(n, why, pause)
 	}
@@ -63,9 +69,14 @@ func (s *speaker) end(n *neighbor, why string, pause time.Duration) {
 	s.connect(n, address)
 }
 
-// due adds what was away for long enough.
+// due adds what was away for long enough, and says so of connections that got no
+// answer for long enough.
 func (s *speaker) due(now time.Time) {
 	for _, n := range s.neighbors {
+		if n.note == unanswered && now.Sub(n.noted) > answerTime && n.session.LastError != unanswered {
+			n.session.LastError = unanswered
+			s.tell(n)
+		}
 		if !n.again.IsZero() && !now.Before(n.again) {
 			s.connect(n, n.session.Address)
 			s.tell(n)
@@ -80,8 +91,8 @@ func (s *speaker) note(t note) {
 	if n == nil {
 		return
 	}
-	n.note = t.text
-	if n.session.State != bgp.Established {
+	n.note, n.noted = t.text, time.Now()
+	if n.session.State != bgp.Established && t.text != unanswered {
 		n.session.LastError = t.text
 		s.tell(n)
 	}

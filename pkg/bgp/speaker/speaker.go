@@ -42,6 +42,8 @@ type neighbor struct {
 	session  bgp.Session
 	reported bgp.Session
 	note     string    // what the library's log said last about the session
+	noted    time.Time // when
+	ended    string    // why the last session that was established ended
 	again    time.Time // when to add it to the library again; zero = it is there, or not found
 	stop     func()    // ends its discovery, nil = none
 }
