@@ -114,6 +114,8 @@ func (c *child) run(ctx context.Context, in io.Reader) error {
 			c.note(n)
 		case f := <-c.found:
 			c.discovered(f)
+		case e := <-c.probes:
+			c.probed(e)
 		case <-beat.C:
 			last = time.Now()
 			c.due(last)

@@ -136,6 +136,28 @@ func (s *speaker) discovered(d discovery) {
 	s.tell(n)
 }
 
+// probed takes in what BFD says. A neighbor that failed loses its session at once;
+// one that has no BFD session may still have a session (RFC 5882, Section 4.2).
+func (s *speaker) probed(e bfdEvent) {
+	n := s.neighbors[e.neighbor]
+	if n == nil || n.BFD == nil {
+		return
+	}
+	if e.state != "" {
+		n.session.BFD = e.state
+	}
+	switch {
+	case e.err != nil:
+		s.log.Error("no BFD", "neighbor", n.name, "err", e.err)
+		n.session.LastError = e.err.Error()
+	case e.failed && n.session.State == bgp.Established:
+		n.session.Flaps++
+		n.ended = "BFD is down"
+		s.end(n, n.ended, 0)
+	}
+	s.tell(n)
+}
+
 // leave ends all sessions, politely and within a bound: everything is withdrawn,
 // then each neighbor gets a Cease with the text (RFC 9003); or nothing is said, so
 // that neighbors keep the routes (RFC 4724).

@@ -20,12 +20,14 @@ type speaker struct {
 	events chan peerEvent // from the library, in order
 	notes  chan note      // from its log; more than fit are lost
 	found  chan discovery
+	probes chan bfdEvent
 
 	config    *bgp.Config
 	kept      bool // neighbors may have kept the routes of an earlier child
 	known     bool // a table has come
 	wanted    bgp.Table
 	library   *library
+	prober    *prober // BFD, as long as the library runs
 	nextTable uint32
 	neighbors map[string]*neighbor
 	addresses map[netip.Addr]*neighbor // by what the library knows them by
@@ -51,7 +53,7 @@ type neighbor struct {
 func newSpeaker(log *slog.Logger, report func(bgp.Session)) speaker {
 	return speaker{
 		log: log, report: report,
-		events: make(chan peerEvent), notes: make(chan note, 64), found: make(chan discovery),
+		events: make(chan peerEvent), notes: make(chan note, 64), found: make(chan discovery), probes: make(chan bfdEvent, 64),
 		neighbors: map[string]*neighbor{}, addresses: map[netip.Addr]*neighbor{},
 	}
 }
@@ -99,7 +101,7 @@ func (s *speaker) open() {
 		}
 		return
 	}
-	s.library, s.quit = l, quit
+	s.library, s.quit, s.prober = l, quit, startProber(s.log, s.probes)
 	s.addNew()
 }
 
@@ -114,6 +116,7 @@ func (s *speaker) close(keep bool) {
 		}
 	}
 	close(s.quit)
+	s.prober.stop()
 	s.library.stop(keep)
 	s.library = nil
 	clear(s.neighbors)
@@ -155,6 +158,7 @@ func (s *speaker) remove(n *neighbor) {
 		n.stop()
 	}
 	s.disconnect(n)
+	s.prober.remove(n.name)
 	if err := s.library.deleteTable(n.table); err != nil {
 		s.log.Error("routes of a neighbor that is gone remain", "neighbor", n.name, "err", err)
 	}
@@ -177,6 +181,9 @@ func (s *speaker) connect(n *neighbor, address netip.Addr) {
 	}
 	n.address = address
 	n.session.State = bgp.Idle
+	if n.BFD != nil {
+		s.prober.add(n.name, address, n.Source, *n.BFD)
+	}
 	s.addresses[address] = n
 }
 
