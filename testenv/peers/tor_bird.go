@@ -89,7 +89,10 @@ func (t *BIRDToR) config(c ToRConfig) string {
 		if n.TTLSecurity > 0 {
 			b.WriteString("  ttl security on;\n")
 		}
-		if n.BFD > 0 {
+		switch {
+		case n.BFD > 0 && c.GracefulRestart: // or the end of BFD ends the routes that it keeps
+			b.WriteString("  bfd graceful;\n")
+		case n.BFD > 0:
 			b.WriteString("  bfd on;\n")
 		}
 		if c.GracefulRestart {

@@ -96,6 +96,9 @@ func frrToRConfig(c ToRConfig) (bfdd, bgpd string) {
 		if n.BFD > 0 {
 			profile := fmt.Sprintf("every%d", n.BFD.Milliseconds())
 			fmt.Fprintf(&b, " neighbor %s bfd profile %s\n", name, profile)
+			if c.GracefulRestart { // or the end of BFD ends the routes that it keeps
+				fmt.Fprintf(&b, " neighbor %s bfd check-control-plane-failure\n", name)
+			}
 			fmt.Fprintf(&f, " profile %s\n  transmit-interval %d\n  receive-interval %d\n  detect-multiplier 3\n exit\n",
 				profile, n.BFD.Milliseconds(), n.BFD.Milliseconds())
 		}

@@ -74,6 +74,9 @@ func (l listener) Handle(ctx context.Context, r slog.Record) error {
 func noteOf(r slog.Record) string {
 	switch r.Message {
 	case "sent notification":
+		if number(attribute(r, "Code")) == wire.BGP_ERROR_CEASE && number(attribute(r, "Subcode")) == wire.BGP_ERROR_SUB_PEER_DECONFIGURED {
+			return "" // of our own accord, for a reason that is known
+		}
 		return "we closed it: " + notification(r)
 	case "received notification":
 		return "the neighbor closed it: " + notification(r)

@@ -35,6 +35,11 @@ func (s *speaker) peer(e peerEvent) {
 		n.session.RemoteAS = e.remoteAS
 		n.session.LastError = n.ended // not why it took so long
 		n.note = ""
+		if n.BFD != nil {
+			// Not earlier: FRR makes its BFD session anew when it knows the
+			// addresses of the BGP session, and takes that for a failure.
+			s.prober.add(n.name, n.address, n.Source, *n.BFD)
+		}
 		if n.RemoteAS == 0 && e.remoteAS == s.config.LocalAS {
 			s.end(n, fmt.Sprintf("the neighbor has our own AS %d", e.remoteAS), limitPause)
 		}

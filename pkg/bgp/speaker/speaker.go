@@ -116,8 +116,10 @@ func (s *speaker) close(keep bool) {
 		}
 	}
 	close(s.quit)
-	s.prober.stop()
+	// BFD last: a neighbor that keeps the routes of a session that ended drops
+	// them when BFD ends the session.
 	s.library.stop(keep)
+	s.prober.stop()
 	s.library = nil
 	clear(s.neighbors)
 	clear(s.addresses)
@@ -181,9 +183,6 @@ func (s *speaker) connect(n *neighbor, address netip.Addr) {
 	}
 	n.address = address
 	n.session.State = bgp.Idle
-	if n.BFD != nil {
-		s.prober.add(n.name, address, n.Source, *n.BFD)
-	}
 	s.addresses[address] = n
 }
 

@@ -22,13 +22,19 @@ const soon = 30 * time.Second
 // rack is a ToR (10.0.0.1) and a host (10.0.0.2) on one link.
 func rack(t testing.TB) (tor, h *testenv.Host) {
 	t.Helper()
+	_, tor, h = labRack(t)
+	return tor, h
+}
+
+func labRack(t testing.TB) (lab *testenv.Lab, tor, h *testenv.Host) {
+	t.Helper()
 	peers.RequireToRs(t)
-	lab := testenv.TestLab(t)
+	lab = testenv.TestLab(t)
 	tor, err := lab.Host("tor", "10.0.0.1/24", "2001:db8:a::1/64")
 	ok(t, err)
 	h, err = lab.Host("host", "10.0.0.2/24", "2001:db8:a::2/64")
 	ok(t, err)
-	return tor, h
+	return lab, tor, h
 }
 
 type starter struct {
