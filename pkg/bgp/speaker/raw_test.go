@@ -65,19 +65,6 @@ func dial(t testing.TB, from *testenv.Host, source string) (*raw, bool) {
 	return &raw{t, conn}, true
 }
 
-// listen waits on the host for the speaker to connect.
-func listen(t testing.TB, on *testenv.Host) net.Listener {
-	t.Helper()
-	var l net.Listener
-	ok(t, on.NS.Do(func() error {
-		var err error
-		l, err = net.Listen("tcp4", "10.0.0.1:179")
-		return err
-	}))
-	t.Cleanup(func() { _ = l.Close() })
-	return l
-}
-
 func frame(kind byte, body []byte) []byte {
 	b := make([]byte, 19, 19+len(body))
 	for i := range 16 {
