@@ -221,6 +221,20 @@ const deferralTime = 1
 // seconds rounds up to whole ones, which is all that the library knows.
 func seconds(d time.Duration) uint64 { return uint64(math.Ceil(max(d, 0).Seconds())) }
 
+// sent counts the messages that were written to each session.
+func (l *library) sent() map[netip.Addr]uint64 {
+	out := map[netip.Addr]uint64{}
+	err := l.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
+		if a, err := netip.ParseAddr(p.GetState().GetNeighborAddress()); err == nil {
+			out[a] = p.GetState().GetMessages().GetSent().GetTotal()
+		}
+	})
+	if err != nil {
+		return nil // it stops
+	}
+	return out
+}
+
 // install carries a change out: all sessions that are established have it in
 // their queues when it returns. self6 is the next hop of IPv6 routes that name
 // none, on a session over IPv4.

@@ -135,7 +135,10 @@ func kinds() []malformed {
 		}
 	}
 	out = append(out,
-		malformed{name: "srpolicy-seglist", what: withAttr("c0 17", "000f 0004 80 0001 00")},
+		malformed{name: "srpolicy-seglist", what: withAttr("c0 17", "000f 0005 80 0002 00 01")},
+		malformed{name: "srpolicy-seglist without a segment", what: withAttr("c0 17", "000f 0004 80 0001 00")},
+		malformed{name: "srpolicy-seglist of an empty segment", what: withAttr("c0 17", "000f 0006 80 0003 00 01 00")},
+		malformed{name: "srpolicy-seglist of a short segment", what: withAttr("c0 17", "000f 0007 80 0004 00 01 01 00")},
 		malformed{name: "srpolicy-segment", what: withAttr("c0 17", "000f 0007 80 0004 00 0d 10 00")},
 		malformed{name: "srv6-unknown-sub", what: withAttr("c0 28", "05 0006 00 63 0001 00 00")},
 		malformed{name: "srv6-info-len16", what: withAttr("c0 28", "05 0014 00 01 0010 00 20010db8000000000000000000 000000")},

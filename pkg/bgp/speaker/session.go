@@ -8,6 +8,14 @@ import (
 	"github.com/vipd/vipd/pkg/bgp"
 )
 
+// sendHold is the least time after which a session ends whose neighbor takes
+// nothing of what we send (RFC 9687, Section 4); twice the hold time if that is
+// longer. It is looked at every sendLook.
+const (
+	sendHold = 8 * time.Minute
+	sendLook = 10 * time.Second
+)
+
 // limitPause is how long a neighbor that sent too many prefixes stays away.
 const limitPause = time.Minute
 
@@ -77,6 +85,7 @@ func (s *speaker) end(n *neighbor, why string, pause time.Duration) {
 // due adds what was away for long enough, and says so of connections that got no
 // answer for long enough.
 func (s *speaker) due(now time.Time) {
+	s.stuck(now)
 	for _, n := range s.neighbors {
 		if n.note == unanswered && now.Sub(n.noted) > answerTime && n.session.LastError != unanswered {
 			n.session.LastError = unanswered
@@ -84,6 +93,27 @@ func (s *speaker) due(now time.Time) {
 		}
 		if !n.again.IsZero() && !now.Before(n.again) {
 			s.connect(n, n.session.Address)
+			s.tell(n)
+		}
+	}
+}
+
+// stuck ends sessions whose neighbors read nothing any more, but say that they
+// live.
+func (s *speaker) stuck(now time.Time) {
+	if s.library == nil || now.Sub(s.looked) < sendLook {
+		return
+	}
+	s.looked = now
+	sent := s.library.sent()
+	for _, n := range s.neighbors {
+		switch {
+		case n.session.State != bgp.Established || sent[n.address] != n.sent || n.HoldTime == 0:
+			n.sent, n.sentAt = sent[n.address], now
+		case now.Sub(n.sentAt) > max(sendHold, 2*n.HoldTime):
+			n.session.Flaps++
+			n.ended = "the neighbor takes nothing of what is sent (RFC 9687)"
+			s.end(n, n.ended, 0)
 			s.tell(n)
 		}
 	}

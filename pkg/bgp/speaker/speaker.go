@@ -31,6 +31,7 @@ type speaker struct {
 	nextTable uint32
 	neighbors map[string]*neighbor
 	addresses map[netip.Addr]*neighbor // by what the library knows them by
+	looked    time.Time                // for neighbors that take nothing
 	quit      chan struct{}            // closed when the library is stopped: nobody takes its events
 }
 
@@ -47,6 +48,8 @@ type neighbor struct {
 	noted    time.Time // when
 	ended    string    // why the last session that was established ended
 	again    time.Time // when to add it to the library again; zero = it is there, or not found
+	sent     uint64    // messages that the neighbor took when we looked last
+	sentAt   time.Time // when it took the last one
 	stop     func()    // ends its discovery, nil = none
 }
 

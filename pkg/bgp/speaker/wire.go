@@ -112,7 +112,10 @@ func decode(line []byte) (message, error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&m); err != nil {
-		return message{}, errors.New("decode a message: " + err.Error()) // not wrapped: an empty line is not the end
+		if errors.Is(err, io.EOF) {
+			err = errors.New("an empty line") // and not the end
+		}
+		return message{}, fmt.Errorf("decode a message: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return message{}, errors.New("decode a message: more than one on a line")

@@ -83,7 +83,7 @@ func TestUnreadable(t *testing.T) {
 		return `{"table":{"Seq":1,"Changes":[{"Neighbor":"a","Announce":[` + route + `]}]}}`
 	}
 	for _, c := range []struct{ name, line, want string }{
-		{"nothing", "", "decode a message: EOF"},
+		{"nothing", "", "decode a message: an empty line"},
 		{"no JSON", "hello", "decode a message: invalid character 'h' looking for beginning of value"},
 		{"no object", "[]", "decode a message: json: cannot unmarshal array into Go value of type speaker.message"},
 		{"empty", "{}", "decode a message: 0 in one"},
