@@ -41,6 +41,7 @@ func passive(neighbors map[string]bgp.Neighbor) bgp.Config {
 	c.ListenPort = 179
 	for name, n := range neighbors {
 		n.Passive = true
+		n.HoldTime, n.Keepalive = 90*time.Second, 30*time.Second // they send no keepalives
 		neighbors[name] = n
 	}
 	return c

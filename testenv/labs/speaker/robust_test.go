@@ -377,7 +377,7 @@ func TestReconfigure(t *testing.T) {
 	_, err := r.until(wire.BGP_MSG_UPDATE)
 	ok(t, err)
 	changed := neighbor("10.0.0.1")
-	changed.HoldTime = 30 * time.Second
+	changed.ConnectRetry = 30 * time.Second
 	sp.p.Configure(passive(map[string]bgp.Neighbor{"one": changed}))
 	for _, x := range []*raw{r, second} {
 		if _, err := x.until(0); err == nil || !strings.Contains(err.Error(), "NOTIFICATION") {
