@@ -21,7 +21,7 @@ type raw struct {
 	conn net.Conn
 }
 
-// patience bounds what a raw neighbor waits for on its connection.
+// patience bounds how long a raw neighbor waits for a message.
 const patience = 20 * time.Second
 
 func rawHosts(t testing.TB) (tor, h *testenv.Host) {
@@ -99,6 +99,9 @@ func (r *raw) send(b []byte) error { _, err := r.conn.Write(b); return err }
 
 // next reads a message.
 func (r *raw) next() (kind byte, body []byte, err error) {
+	if err := r.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, nil, err
+	}
 	head := make([]byte, 19)
 	if _, err := io.ReadFull(r.conn, head); err != nil {
 		return 0, nil, err
