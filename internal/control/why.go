@@ -98,7 +98,7 @@ func Why(s engine.Status, name string) (Explanation, error) {
 	}
 	e.Headline = fmt.Sprintf("%s is %s on %s %s.", name, e.State, s.Node, since(v.Since, s.Now))
 	whyEntered(e, v)
-	whyDrained(e, s, v)
+	whyDrained(e, s, v.Name, v.Drained)
 	switch v.State {
 	case engine.Active:
 		whyActive(e, s, v)
@@ -130,8 +130,7 @@ func whyEntered(e *Explanation, v engine.VIPStatus) {
 }
 
 // whyDrained tells who took it out of service and how it comes back.
-func whyDrained(e *Explanation, s engine.Status, v engine.VIPStatus) {
-	d := v.Drained
+func whyDrained(e *Explanation, s engine.Status, name string, d *engine.DrainStatus) {
 	if d == nil {
 		return
 	}
@@ -143,7 +142,7 @@ func whyDrained(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	if !d.Until.IsZero() {
 		e.remedy("the drain ends by itself at %s (in %s)", clock(d.Until, s.Now), Age(d.Until.Sub(s.Now)))
 	}
-	e.remedy("vipd undrain %s", v.Name)
+	e.remedy("vipd undrain %s", name)
 }
 
 // whyActive explains Active (RFC 9568, Section 6.4.3).

@@ -32,7 +32,7 @@ func WhyService(s engine.Status, name string) (Explanation, error) {
 		e.remedy("it is withdrawn at %s (in %s)", clock(v.DrainUntil, s.Now), Age(v.DrainUntil.Sub(s.Now)))
 	case engine.ServiceDrained, engine.ServiceWithdrawn:
 	}
-	whyServiceDrained(e, s, v)
+	whyDrained(e, s, v.Name, v.Drained)
 	whyServiceBlocked(e, s, v)
 	if v.Told {
 		whyRoutes(e, v)
@@ -59,23 +59,6 @@ func whyWaiting(e *Explanation, s engine.Status, v engine.ServiceStatus) {
 	case v.Reason == "session":
 		e.remedy("a session comes up; see: vipd bgp")
 	}
-}
-
-// whyServiceDrained tells who took it out of service.
-func whyServiceDrained(e *Explanation, s engine.Status, v engine.ServiceStatus) {
-	d := v.Drained
-	if d == nil {
-		return
-	}
-	reason := ""
-	if d.Reason != "" {
-		reason = ": " + d.Reason
-	}
-	e.because("Drained by %s %s%s.", d.Actor, since(d.Since, s.Now), reason)
-	if !d.Until.IsZero() {
-		e.remedy("the drain ends by itself at %s (in %s)", clock(d.Until, s.Now), Age(d.Until.Sub(s.Now)))
-	}
-	e.remedy("vipd undrain %s", v.Name)
 }
 
 // whyServiceBlocked lists what keeps it from being announced.
