@@ -1,0 +1,67 @@
+package lease
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// guardMany has n VIPs with one address each.
+func guardMany(n int) (list []Guarded, names []string) {
+	for i := range n {
+		name := fmt.Sprintf("vip%d", i)
+		names = append(names, name)
+		list = append(list, Guarded{Name: name, Interface: "eth0", Timeout: time.Minute,
+			Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 8, byte(i >> 8), byte(i)})}})
+	}
+	return list, names
+}
+
+func BenchmarkRenew(b *testing.B) {
+	for _, n := range []int{1, 50, 255, 1000} {
+		b.Run(fmt.Sprintf("vips=%d", n), func(b *testing.B) {
+			w := newWorld(b)
+			table := w.open(b)
+			list, names := guardMany(n)
+			check(b, table.Set(list))
+			for _, name := range names {
+				check(b, table.Arm(name))
+			}
+			for b.Loop() {
+				if err := table.Renew(names); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/vip")
+		})
+	}
+}
+
+func BenchmarkArm(b *testing.B) {
+	w := newWorld(b)
+	table := w.open(b)
+	list, names := guardMany(1000)
+	check(b, table.Set(list))
+	for i := 0; b.Loop(); i++ {
+		check(b, table.Arm(names[i%len(names)]))
+	}
+}
+
+func BenchmarkSet(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("addresses=%d", n), func(b *testing.B) {
+			w := newWorld(b)
+			table := w.open(b)
+			g := Guarded{Name: "vip", Interface: "eth0", Timeout: time.Minute}
+			for i := range n {
+				g.Addresses = append(g.Addresses, netip.AddrFrom4([4]byte{10, 8, byte(i >> 8), byte(i)}),
+					netip.AddrFrom16([16]byte{0xfd, 8, 14: byte(i >> 8), 15: byte(i)}))
+			}
+			for b.Loop() {
+				check(b, table.Set([]Guarded{g}))
+				check(b, table.Set(nil))
+			}
+		})
+	}
+}

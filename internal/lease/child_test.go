@@ -1,0 +1,5 @@
+package lease
+
+const holderArg = "lease-holder"
+
+func hold() int { return 0 }

@@ -1,0 +1,280 @@
+package lease
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// tableName is the table's, in the family netdev.
+const tableName = "vipd"
+
+// Guarded is one VIP whose addresses answer only while its lease lives.
+type Guarded struct {
+	Name      string // of the VIP
+	Interface string // where the addresses are, or the parent of the virtual MAC's device
+	VMAC      bool   // the addresses are on the virtual MAC's device
+	Family4   bool   // with VRID: names the virtual MAC's device through Open's vmacName
+	VRID      uint8
+	Addresses []netip.Addr
+	Timeout   time.Duration // how long a renewal lasts: whole milliseconds, up to 4 hours
+}
+
+// Expired is the error of Renew: the leases of these VIPs are over.
+type Expired []string
+
+func (e Expired) Error() string { return "lease is over: " + strings.Join(e, ", ") }
+
+// Table is the table in the kernel. Its methods may be called from any goroutine.
+type Table struct {
+	log      *slog.Logger
+	vmacName func(parentIndex int, family4 bool, vrid uint8) string
+	flags    uint32 // of the table, as far as the kernel has them
+	absent   bool   // a chain may name a device that is not there (Linux 6.16)
+	events   events
+
+	mu      sync.Mutex // held while netlink answers
+	nft     *nfnl
+	route   *netlink.Handle
+	list    []Guarded
+	have    *layout        // what is in the table; nil: unknown, make it anew
+	seen    map[int]string // zones of the devices that were hooked, by index
+	checked uint32         // the generation of the ruleset that was as it should be
+	lastID  uint32
+	news    []string // for Run to tell
+
+	fast   sync.Mutex // held for microseconds; taken after mu
+	frames *frames
+	vips   map[string]*vip
+}
+
+// vip is what is known of one VIP's lease.
+type vip struct {
+	name    string
+	id      uint32
+	timeout time.Duration
+	armed   bool      // by Arm, and not known to be over
+	renewed time.Time // before the last frame that the kernel took
+	closed  int       // how often Disarm was called
+}
+
+// Set replaces the list of what is guarded. The addresses of everything in it
+// answer nothing unless armed. What is armed and stays in the list stays so,
+// whatever else of it changes. All happens at once, or nothing does; the table
+// is not touched when it is so already. Addresses of what leaves the list are
+// unguarded: remove them before.
+func (t *Table) Set(list []Guarded) error {
+	if err := validate(list); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = slices.Clone(list)
+	t.number()
+	return t.reconcile()
+}
+
+// tell keeps something for the function given to Run.
+func (t *Table) tell(what string) {
+	t.news = append(t.news, what)
+	t.events.kick()
+}
+
+func validate(list []Guarded) error {
+	type place struct {
+		zone    string
+		address netip.Addr
+	}
+	names, places := map[string]bool{}, map[place]string{}
+	for _, g := range list {
+		switch {
+		case names[g.Name]:
+			return fmt.Errorf("guard %s: named twice", g.Name)
+		case g.Timeout < time.Millisecond || g.Timeout > maxTimeout:
+			return fmt.Errorf("guard %s: timeout %s is outside 1ms–%s", g.Name, g.Timeout, maxTimeout)
+		case g.Interface == "" || len(g.Interface) >= unix.IFNAMSIZ:
+			return fmt.Errorf("guard %s: interface %q cannot exist", g.Name, g.Interface)
+		}
+		names[g.Name] = true
+		for _, a := range g.Addresses {
+			p := place{g.Interface, plain(a)}
+			if other, ok := places[p]; ok && other != g.Name {
+				return fmt.Errorf("guard %s of %s on %s: %s has it", a, g.Name, g.Interface, other)
+			}
+			places[p] = g.Name
+		}
+	}
+	return nil
+}
+
+// plain is the address as it is in a packet.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// number gives ids to what is new in the list, and forgets what has left it.
+// An id is never used again.
+func (t *Table) number() {
+	t.fast.Lock()
+	defer t.fast.Unlock()
+	old := t.vips
+	t.vips = make(map[string]*vip, len(t.list))
+	for _, g := range t.list {
+		v := old[g.Name]
+		if v == nil {
+			t.lastID++
+			v = &vip{name: g.Name, id: t.lastID}
+		}
+		v.timeout = g.Timeout.Truncate(time.Millisecond)
+		t.vips[g.Name] = v
+	}
+}
+
+// Arm gives a VIP a lease, as of now: it is for a takeover, and the only way in
+// which a lease comes to life. It fails if half of the timeout passed meanwhile,
+// because the decision to take over may be wrong by then.
+func (t *Table) Arm(name string) error {
+	start := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fast.Lock()
+	v := t.vips[name]
+	if v == nil {
+		t.fast.Unlock()
+		return fmt.Errorf("arm lease of %s: not guarded", name)
+	}
+	id, limit, closed := v.id, v.timeout/2, v.closed
+	t.fast.Unlock()
+
+	w := writer{batch: batch{table: tableName}}
+	w.change(unix.NFT_MSG_NEWSETELEM, grants, []*nl.RtAttr{element(idBytes(id), millis(unix.NFTA_SET_ELEM_TIMEOUT, limit))})
+	if err := t.nft.do(&w.batch); err != nil {
+		t.events.kick()
+		return fmt.Errorf("arm lease of %s: %w", name, err)
+	}
+	t.fast.Lock()
+	defer t.fast.Unlock()
+	now := time.Now()
+	if took := now.Sub(start); took > limit {
+		return fmt.Errorf("arm lease of %s: it took %s, longer than half of its timeout", name, took.Round(time.Millisecond))
+	}
+	if v.closed != closed {
+		return fmt.Errorf("arm lease of %s: it was disarmed meanwhile", name)
+	}
+	switch done, err := t.frames.say(arm, v.id, v.timeout); {
+	case err != nil:
+		return fmt.Errorf("arm lease of %s: %w", name, err)
+	case !done:
+		t.events.kick()
+		return fmt.Errorf("arm lease of %s: the table did not take it", name)
+	}
+	v.armed, v.renewed = true, now
+	return nil
+}
+
+// Disarm ends the lease of a VIP at once. It never blocks, so it may be called
+// in a turn; an Arm that is under way fails.
+func (t *Table) Disarm(name string) error {
+	t.fast.Lock()
+	defer t.fast.Unlock()
+	v := t.vips[name]
+	if v == nil {
+		return fmt.Errorf("disarm lease of %s: not guarded", name)
+	}
+	v.armed = false
+	v.closed++
+	if _, err := t.frames.say(end, v.id, 0); err != nil {
+		return fmt.Errorf("disarm lease of %s: %w", name, err)
+	}
+	return nil
+}
+
+// early is by how much a lease may end before its time: the kernel counts it in
+// jiffies, of up to 10 ms.
+const early = 20 * time.Millisecond
+
+// Renew makes leases last their timeout from now. It is for the turn, right
+// before the adverts leave: it never blocks, and a renewal takes 1–2 µs. It never
+// revives: the error is Expired and names the VIPs whose leases are over, or that
+// have none. When somebody has changed the table there may be no error although
+// nothing was renewed; Run then looks at once.
+func (t *Table) Renew(names []string) error {
+	t.fast.Lock()
+	defer t.fast.Unlock()
+	now := time.Now()
+	var expired Expired
+	var failed error
+	for _, name := range names {
+		v := t.vips[name]
+		if v == nil || !v.armed {
+			expired = append(expired, name)
+			continue
+		}
+		switch done, err := t.frames.say(renew, v.id, v.timeout); {
+		case done:
+			v.renewed = now
+		case now.Sub(v.renewed) >= v.timeout-early:
+			v.armed = false
+			expired = append(expired, name)
+		case err != nil:
+			failed = err
+		default:
+			t.events.kick() // no lease, long before its end
+		}
+	}
+	if expired != nil {
+		return expired
+	}
+	return failed
+}
+
+// Alive is which VIPs have a living lease, as the kernel has it.
+func (t *Table) Alive() (map[string]bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ids := map[string]bool{}
+	err := t.nft.ask(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, func(_ uint16, attrs []syscall.NetlinkRouteAttr) {
+		eachElement(attrs, func(key, _ []byte) { ids[string(key)] = true })
+	}, text(unix.NFTA_SET_ELEM_LIST_TABLE, tableName), text(unix.NFTA_SET_ELEM_LIST_SET, leases))
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return nil, fmt.Errorf("list leases: %w", err)
+	}
+	t.fast.Lock()
+	defer t.fast.Unlock()
+	alive := make(map[string]bool, len(t.vips))
+	for name, v := range t.vips {
+		alive[name] = ids[string(idBytes(v.id))]
+	}
+	return alive, nil
+}
+
+// Close ends every lease. With remove, the end of a polite stop, it deletes the
+// table; without, the table stays and keeps everything closed. Nothing else may
+// be called afterwards, and Run must have ended.
+func (t *Table) Close(remove bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fast.Lock()
+	defer t.fast.Unlock()
+	for _, v := range t.vips {
+		_, _ = t.frames.say(end, v.id, 0) // it ends by itself otherwise
+	}
+	var err error
+	if remove {
+		b := batch{table: tableName}
+		b.add("remove table "+tableName, unix.NFT_MSG_DELTABLE, 0, text(unix.NFTA_TABLE_NAME, tableName))
+		if err = t.nft.do(&b); errors.Is(err, unix.ENOENT) {
+			err = nil
+		}
+	}
+	t.release()
+	return err
+}
