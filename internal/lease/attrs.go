@@ -46,8 +46,9 @@ func value(attrs []syscall.NetlinkRouteAttr, path ...uint16) []byte {
 	return nil
 }
 
-// eachElement calls each with key and data of the elements of one message.
-func eachElement(attrs []syscall.NetlinkRouteAttr, each func(key, data []byte)) {
+// eachElement calls each with the key of every element in one message, and with
+// the chain that a map gives for it.
+func eachElement(attrs []syscall.NetlinkRouteAttr, each func(key []byte, chain string)) {
 	list, err := nl.ParseRouteAttr(value(attrs, unix.NFTA_SET_ELEM_LIST_ELEMENTS))
 	if err != nil {
 		return
@@ -57,6 +58,7 @@ func eachElement(attrs []syscall.NetlinkRouteAttr, each func(key, data []byte)) 
 		if err != nil {
 			return
 		}
-		each(value(inner, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE), value(inner, unix.NFTA_SET_ELEM_DATA, unix.NFTA_DATA_VALUE))
+		each(value(inner, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE),
+			unix.ByteSliceToString(value(inner, unix.NFTA_SET_ELEM_DATA, unix.NFTA_DATA_VERDICT, unix.NFTA_VERDICT_CHAIN)))
 	}
 }

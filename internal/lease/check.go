@@ -78,9 +78,9 @@ func (t *Table) inventory() ([]string, error) {
 	for zone := range t.have.zones {
 		for _, set := range []string{ipv4Map(zone), ipv6Map(zone)} {
 			err := t.nft.ask(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, func(_ uint16, attrs []syscall.NetlinkRouteAttr) {
-				eachElement(attrs, func(key, data []byte) {
+				eachElement(attrs, func(key []byte, chain string) {
 					a, _ := netip.AddrFromSlice(key)
-					lines = append(lines, elementLine(set, a, data))
+					lines = append(lines, elementLine(set, a, chain))
 				})
 			}, text(unix.NFTA_SET_ELEM_LIST_TABLE, tableName), text(unix.NFTA_SET_ELEM_LIST_SET, set))
 			if err != nil && !errors.Is(err, unix.ENOENT) {
@@ -92,8 +92,8 @@ func (t *Table) inventory() ([]string, error) {
 	return lines, nil
 }
 
-func elementLine(set string, a netip.Addr, data []byte) string {
-	return fmt.Sprintf("element of %s %s %x", set, a, data)
+func elementLine(set string, a netip.Addr, chain string) string {
+	return "element of " + set + " " + a.String() + " " + chain
 }
 
 // inventoryOf is the inventory of a table with the layout.
@@ -111,12 +111,12 @@ func inventoryOf(l *layout) []string {
 		}
 	}
 	for name, z := range l.zones {
-		for a, id := range z {
+		for a, vip := range z {
 			set := ipv6Map(name)
 			if a.Is4() {
 				set = ipv4Map(name)
 			}
-			lines = append(lines, elementLine(set, a, idBytes(id)))
+			lines = append(lines, elementLine(set, a, vipChain(vip)))
 		}
 	}
 	slices.Sort(lines)

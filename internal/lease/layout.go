@@ -13,13 +13,14 @@ import (
 
 // layout is what is in the table, but for leases and grants.
 type layout struct {
+	vips     map[string]uint32 // ids, by name
 	zones    map[string]zone   // by name of the interface
 	devices  map[string]hooked // by name of the device
 	timeouts []time.Duration   // in order
 }
 
-// zone is the ids of the VIPs of an interface, by address.
-type zone map[netip.Addr]uint32
+// zone is the names of the VIPs of an interface, by address.
+type zone map[netip.Addr]string
 
 // hooked is a device whose frames go through the rules of a zone.
 type hooked struct {
@@ -27,7 +28,9 @@ type hooked struct {
 	index int // 0 while there is no such device
 }
 
-func emptyLayout() *layout { return &layout{zones: map[string]zone{}, devices: map[string]hooked{}} }
+func emptyLayout() *layout {
+	return &layout{vips: map[string]uint32{}, zones: map[string]zone{}, devices: map[string]hooked{}}
+}
 
 // writer writes messages into a batch. Errors of encoding are collected: they
 // would be ours and not the kernel's.
@@ -55,29 +58,25 @@ func (w *writer) claim(flags uint32) {
 		text(unix.NFTA_TABLE_NAME, w.table), num32(unix.NFTA_TABLE_FLAGS, flags))
 }
 
-// turn writes what makes have into want. What goes, goes first.
+// turn writes what makes have into want.
 func (w *writer) turn(have, want *layout) {
-	for _, device := range sorted(have.devices) {
-		if now, ok := want.devices[device]; !ok || now.zone != have.devices[device].zone {
-			w.removeChain(ingressChain(device))
-			w.removeChain(egressChain(device))
-		}
-	}
-	for _, name := range sorted(have.zones) {
-		if _, ok := want.zones[name]; !ok {
-			w.removeZone(name)
-		}
-	}
+	w.remove(have, want)
 	if !slices.Equal(have.timeouts, want.timeouts) {
 		w.add("empty chain "+verbsChain, unix.NFT_MSG_DELRULE, 0,
 			text(unix.NFTA_RULE_TABLE, w.table), text(unix.NFTA_RULE_CHAIN, verbsChain))
 		w.rules(verbsChain, verbRules(want.timeouts))
 	}
+	for _, name := range sorted(want.vips) {
+		if _, ok := have.vips[name]; !ok {
+			w.chain(vipChain(name))
+			w.rule(vipChain(name), vipRule(want.vips[name]))
+		}
+	}
 	for _, name := range sorted(want.zones) {
 		if _, ok := have.zones[name]; !ok {
 			w.makeZone(name)
 		}
-		w.elements(name, have.zones[name], want.zones[name])
+		w.elements(unix.NFT_MSG_NEWSETELEM, name, minus(want.zones[name], have.zones[name]))
 	}
 	for _, device := range sorted(want.devices) {
 		now := want.devices[device]
@@ -89,6 +88,39 @@ func (w *writer) turn(have, want *layout) {
 		w.hook(egressChain(device), device, hookEgress)
 		w.rule(egressChain(device), jump(outChain(now.zone)))
 	}
+}
+
+// remove writes what goes, in an order in which nothing is referred to any more.
+func (w *writer) remove(have, want *layout) {
+	for _, device := range sorted(have.devices) {
+		if now, ok := want.devices[device]; !ok || now.zone != have.devices[device].zone {
+			w.removeChain(ingressChain(device))
+			w.removeChain(egressChain(device))
+		}
+	}
+	for _, name := range sorted(have.zones) {
+		if _, ok := want.zones[name]; ok {
+			w.elements(unix.NFT_MSG_DELSETELEM, name, minus(have.zones[name], want.zones[name]))
+		} else {
+			w.removeZone(name)
+		}
+	}
+	for _, name := range sorted(have.vips) {
+		if now, ok := want.vips[name]; !ok || now != have.vips[name] {
+			w.removeChain(vipChain(name))
+		}
+	}
+}
+
+// minus is what is in z and not, or otherwise, in other.
+func minus(z, other zone) zone {
+	rest := zone{}
+	for a, name := range z {
+		if now, ok := other[a]; !ok || now != name {
+			rest[a] = name
+		}
+	}
+	return rest
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -110,31 +142,26 @@ func (w *writer) removeZone(name string) {
 	}
 }
 
-// elements writes the difference between two zones of the same name.
-func (w *writer) elements(name string, have, want zone) {
-	var gone4, gone6, come4, come6 []*nl.RtAttr
-	put := func(four, six *[]*nl.RtAttr, a netip.Addr, e *nl.RtAttr) {
+// elements adds addresses to a zone, or removes them.
+func (w *writer) elements(kind uint16, name string, z zone) {
+	var four, six []*nl.RtAttr
+	for a, vip := range z {
+		e := element(a.AsSlice())
+		if kind == unix.NFT_MSG_NEWSETELEM {
+			e = element(a.AsSlice(), nest(unix.NFTA_SET_ELEM_DATA, nest(unix.NFTA_DATA_VERDICT,
+				num32(unix.NFTA_VERDICT_CODE, goTo), text(unix.NFTA_VERDICT_CHAIN, vipChain(vip)))))
+		}
 		if a.Is4() {
-			*four = append(*four, e)
+			four = append(four, e)
 		} else {
-			*six = append(*six, e)
+			six = append(six, e)
 		}
 	}
-	for a, id := range have {
-		if now, ok := want[a]; !ok || now != id {
-			put(&gone4, &gone6, a, element(a.AsSlice()))
-		}
-	}
-	for a, id := range want {
-		if old, ok := have[a]; !ok || old != id {
-			put(&come4, &come6, a, element(a.AsSlice(), nest(unix.NFTA_SET_ELEM_DATA, raw(unix.NFTA_DATA_VALUE, idBytes(id)))))
-		}
-	}
-	w.change(unix.NFT_MSG_DELSETELEM, ipv4Map(name), gone4)
-	w.change(unix.NFT_MSG_DELSETELEM, ipv6Map(name), gone6)
-	w.change(unix.NFT_MSG_NEWSETELEM, ipv4Map(name), come4)
-	w.change(unix.NFT_MSG_NEWSETELEM, ipv6Map(name), come6)
+	w.change(kind, ipv4Map(name), four)
+	w.change(kind, ipv6Map(name), six)
 }
+
+const goTo = 0xfffffffc // NFT_GOTO
 
 // element is one of a set, with its key and what belongs to it.
 func element(key []byte, more ...*nl.RtAttr) *nl.RtAttr {
@@ -143,7 +170,7 @@ func element(key []byte, more ...*nl.RtAttr) *nl.RtAttr {
 }
 
 // elementsPerMessage keeps a list below 64 KiB, the length an attribute can have.
-const elementsPerMessage = 400
+const elementsPerMessage = 300
 
 func (w *writer) change(kind uint16, set string, list []*nl.RtAttr) {
 	what, flags := "add to ", uint16(unix.NLM_F_CREATE)
@@ -173,7 +200,7 @@ func (w *writer) set(name string, flags, keyType, keyLen uint32) {
 		num32(unix.NFTA_SET_FLAGS, flags), num32(unix.NFTA_SET_KEY_TYPE, keyType), num32(unix.NFTA_SET_KEY_LEN, keyLen),
 		num32(unix.NFTA_SET_ID, uint32(len(w.messages)+1))} // a name for the batch, which we do not use
 	if flags&unix.NFT_SET_MAP != 0 {
-		attrs = append(attrs, num32(unix.NFTA_SET_DATA_TYPE, typeMark), num32(unix.NFTA_SET_DATA_LEN, 4))
+		attrs = append(attrs, num32(unix.NFTA_SET_DATA_TYPE, unix.NFT_DATA_VERDICT))
 	}
 	if flags&unix.NFT_SET_TIMEOUT != 0 {
 		attrs = append(attrs, num32(unix.NFTA_SET_GC_INTERVAL, uint32(sweepEvery.Milliseconds())))

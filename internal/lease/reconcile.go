@@ -105,8 +105,9 @@ func (t *Table) want(links map[int]string) *layout {
 		}
 		v := t.vips[g.Name]
 		for _, a := range g.Addresses {
-			z[plain(a)] = v.id
+			z[plain(a)] = g.Name
 		}
+		l.vips[g.Name] = v.id
 		if !slices.Contains(l.timeouts, v.timeout) {
 			l.timeouts = append(l.timeouts, v.timeout)
 		}

@@ -79,9 +79,9 @@ func notIn(set string) expr.Any {
 	return &expr.Lookup{SourceRegister: register, SetName: set, Invert: true}
 }
 
-// toID puts in place of an address the id of its VIP.
-func toID(set string) expr.Any {
-	return &expr.Lookup{SourceRegister: register, SetName: set, DestRegister: register, IsDestRegSet: true}
+// verdict ends the rule with what the map says, if it says anything.
+func verdict(of string) expr.Any {
+	return &expr.Lookup{SourceRegister: register, SetName: of, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true}
 }
 
 func extend(set string, timeout time.Duration) expr.Any {
@@ -129,7 +129,13 @@ const (
 	neighborAdvert  = 136
 )
 
-// inRules drop what is for an address without a lease, outRules what is from one.
+// vipRule drops what was found to be of the VIP, while it has no lease.
+func vipRule(id uint32) rule {
+	return rule{&expr.Immediate{Register: register, Data: idBytes(id)}, notIn(leases), drop()}
+}
+
+// inRules send what is for a guarded address to the chain of its VIP, outRules
+// what is from one.
 func inRules(zone string) []rule {
 	return gate(zone, 16, 24, 24, neighborSolicit)
 }
@@ -142,15 +148,14 @@ func outRules(zone string) []rule {
 // the type of the neighbour discovery message whose target counts.
 func gate(zone string, at4, atARP, at6 uint32, ndType byte) []rule {
 	nh, th := expr.PayloadBaseNetworkHeader, expr.PayloadBaseTransportHeader
-	closed := func(addresses string) rule { return rule{toID(addresses), notIn(leases), drop()} }
-	ip4, ip6 := ipv4Map(zone), ipv6Map(zone)
+	ip4, ip6 := verdict(ipv4Map(zone)), verdict(ipv6Map(zone))
 	return []rule{
-		join(protocol(unix.ETH_P_IP), rule{load(nh, at4, 4)}, closed(ip4)),
-		join(protocol(unix.ETH_P_ARP), rule{load(nh, atARP, 4)}, closed(ip4)),
-		join(protocol(unix.ETH_P_IPV6), rule{load(nh, at6, 16)}, closed(ip6)),
+		join(protocol(unix.ETH_P_IP), rule{load(nh, at4, 4), ip4}),
+		join(protocol(unix.ETH_P_ARP), rule{load(nh, atARP, 4), ip4}),
+		join(protocol(unix.ETH_P_IPV6), rule{load(nh, at6, 16), ip6}),
 		join(protocol(unix.ETH_P_IPV6), rule{
 			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register}, equal([]byte{unix.IPPROTO_ICMPV6}),
-			load(th, 0, 1), equal([]byte{ndType}), load(th, 8, 16)}, closed(ip6)),
+			load(th, 0, 1), equal([]byte{ndType}), load(th, 8, 16), ip6}),
 	}
 }
 
@@ -164,6 +169,7 @@ const (
 
 func ipv4Map(zone string) string        { return "ipv4-" + zone }
 func ipv6Map(zone string) string        { return "ipv6-" + zone }
+func vipChain(name string) string       { return "vip-" + name }
 func inChain(zone string) string        { return "in-" + zone }
 func outChain(zone string) string       { return "out-" + zone }
 func ingressChain(device string) string { return "ingress-" + device }

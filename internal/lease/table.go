@@ -142,41 +142,66 @@ func (t *Table) number() {
 // which a lease comes to life. It fails if half of the timeout passed meanwhile,
 // because the decision to take over may be wrong by then.
 func (t *Table) Arm(name string) error {
-	start := time.Now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	d, err := t.decide(name)
+	if err == nil {
+		err = t.carryOut(d)
+	}
+	if err != nil {
+		return fmt.Errorf("arm lease of %s: %w", name, err)
+	}
+	return nil
+}
+
+// decision is to arm a VIP, and what was so when it was taken.
+type decision struct {
+	*vip
+	id     uint32
+	at     time.Time
+	limit  time.Duration // for carrying it out, and once more for the last step
+	closed int
+}
+
+func (t *Table) decide(name string) (decision, error) {
 	t.fast.Lock()
+	defer t.fast.Unlock()
 	v := t.vips[name]
 	if v == nil {
-		t.fast.Unlock()
-		return fmt.Errorf("arm lease of %s: not guarded", name)
+		return decision{}, errUnguarded
 	}
-	id, limit, closed := v.id, v.timeout/2, v.closed
-	t.fast.Unlock()
+	return decision{vip: v, id: v.id, at: time.Now(), limit: v.timeout / 2, closed: v.closed}, nil
+}
 
+var errUnguarded = errors.New("not guarded")
+
+// carryOut grants a lease, and takes it if the decision still stands.
+func (t *Table) carryOut(d decision) error {
 	w := writer{batch: batch{table: tableName}}
-	w.change(unix.NFT_MSG_NEWSETELEM, grants, []*nl.RtAttr{element(idBytes(id), millis(unix.NFTA_SET_ELEM_TIMEOUT, limit))})
-	if err := t.nft.do(&w.batch); err != nil {
+	w.change(unix.NFT_MSG_NEWSETELEM, grants, []*nl.RtAttr{element(idBytes(d.id), millis(unix.NFTA_SET_ELEM_TIMEOUT, d.limit))})
+	t.mu.Lock()
+	err := t.nft.do(&w.batch)
+	t.mu.Unlock()
+	if err != nil {
 		t.events.kick()
-		return fmt.Errorf("arm lease of %s: %w", name, err)
+		return err
 	}
 	t.fast.Lock()
 	defer t.fast.Unlock()
 	now := time.Now()
-	if took := now.Sub(start); took > limit {
-		return fmt.Errorf("arm lease of %s: it took %s, longer than half of its timeout", name, took.Round(time.Millisecond))
+	if took := now.Sub(d.at); took > d.limit {
+		return fmt.Errorf("it took %s, longer than half of its timeout", took.Round(10*time.Millisecond))
 	}
-	if v.closed != closed {
-		return fmt.Errorf("arm lease of %s: it was disarmed meanwhile", name)
+	if d.vip.closed != d.closed || t.vips[d.name] != d.vip {
+		return errors.New("it was disarmed meanwhile")
 	}
-	switch done, err := t.frames.say(arm, v.id, v.timeout); {
-	case err != nil:
-		return fmt.Errorf("arm lease of %s: %w", name, err)
-	case !done:
+	done, err := t.frames.say(arm, d.id, d.timeout)
+	if err != nil {
+		return err
+	}
+	if !done {
 		t.events.kick()
-		return fmt.Errorf("arm lease of %s: the table did not take it", name)
+		return errors.New("the table did not take it")
 	}
-	v.armed, v.renewed = true, now
+	d.armed, d.renewed = true, now
 	return nil
 }
 
@@ -187,7 +212,7 @@ func (t *Table) Disarm(name string) error {
 	defer t.fast.Unlock()
 	v := t.vips[name]
 	if v == nil {
-		return fmt.Errorf("disarm lease of %s: not guarded", name)
+		return fmt.Errorf("disarm lease of %s: %w", name, errUnguarded)
 	}
 	v.armed = false
 	v.closed++
@@ -242,7 +267,7 @@ func (t *Table) Alive() (map[string]bool, error) {
 	defer t.mu.Unlock()
 	ids := map[string]bool{}
 	err := t.nft.ask(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, func(_ uint16, attrs []syscall.NetlinkRouteAttr) {
-		eachElement(attrs, func(key, _ []byte) { ids[string(key)] = true })
+		eachElement(attrs, func(key []byte, _ string) { ids[string(key)] = true })
 	}, text(unix.NFTA_SET_ELEM_LIST_TABLE, tableName), text(unix.NFTA_SET_ELEM_LIST_SET, leases))
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return nil, fmt.Errorf("list leases: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -16,8 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == holderArg {
-		os.Exit(hold())
+	if len(os.Args) > 2 && os.Args[1] == childArg {
+		os.Exit(child(os.Args[2]))
 	}
 	os.Exit(testenv.Main(m))
 }
@@ -100,24 +101,13 @@ func (w *world) address(t testing.TB, dev string, list ...netip.Addr) {
 	}
 }
 
-// answering waits until the addresses answer: probes of the service, and who-has
-// or neighbour solicitation.
+// answering waits until the addresses answer: the service, and who-has or
+// neighbour solicitation.
 func (w *world) answering(t testing.TB, list ...netip.Addr) {
 	t.Helper()
 	for _, a := range list {
-		p, err := w.client.Probe(netip.AddrPortFrom(a, port), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		if _, err := p.WaitAnswer(ctx, "host"); err != nil {
-			t.Fatalf("%s does not answer probes: %v", a, err)
-		}
-		cancel()
-		p.Stop()
-		testenv.Eventually(t, patience, a.String()+" answers who-has", func() bool {
-			return len(w.whoHas(t, a, 1).Holders) > 0
-		})
+		testenv.Eventually(t, patience, a.String()+" answers the service's clients", func() bool { return serve(t, w.client.NS, a, 1) > 0 })
+		testenv.Eventually(t, patience, a.String()+" answers who-has", func() bool { return w.whoHas(t, a, 1) > 0 })
 	}
 }
 
@@ -126,32 +116,54 @@ func (w *world) answering(t testing.TB, list ...netip.Addr) {
 func (w *world) silent(t testing.TB, list ...netip.Addr) {
 	t.Helper()
 	for _, a := range list {
-		p, err := w.client.Probe(netip.AddrPortFrom(a, port), 0)
-		if err != nil {
-			t.Fatal(err)
+		if n := w.whoHas(t, a, 3); n > 0 {
+			t.Errorf("%s answers %d of some questions who has it", a, n)
 		}
-		if r := w.whoHas(t, a, 5); len(r.Holders) > 0 {
-			t.Errorf("%s answers %d of %d questions who has it", a, r.Asked-r.Silent, r.Asked)
-		}
-		testenv.Eventually(t, patience, "probes are sent", func() bool { return p.Sent() >= 20 })
-		if r := p.Stop(); r.Answered+r.Late > 0 {
-			t.Errorf("%s answers %d of %d probes", a, r.Answered+r.Late, r.Sent)
+		if n := serve(t, w.client.NS, a, 10); n > 0 {
+			t.Errorf("%s answers %d of 10 requests", a, n)
 		}
 	}
 }
 
-// whoHas asks some times who has an address.
-func (w *world) whoHas(t testing.TB, a netip.Addr, times int) *testenv.HolderReport {
+// whoHas asks some times who has an address, and counts the answers.
+func (w *world) whoHas(t testing.TB, a netip.Addr, times int) int {
 	t.Helper()
-	q, err := w.client.WhoHas("eth0", a, 4*time.Millisecond)
+	const every = 4 * time.Millisecond
+	q, err := w.client.WhoHas("eth0", a, every)
 	if err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	testenv.Eventually(t, patience, "questions are asked", func() bool {
-		return time.Since(start) > time.Duration(times)*4*time.Millisecond
+	testenv.Eventually(t, patience, "questions are asked", func() bool { return time.Since(start) > time.Duration(times+1)*every })
+	r := q.Stop()
+	return r.Asked - r.Silent
+}
+
+// serve sends requests to the service on an address, and counts the answers
+// that come within a short time.
+func serve(t testing.TB, from *testenv.NS, a netip.Addr, times int) (answers int) {
+	t.Helper()
+	var c *net.UDPConn
+	err := from.Do(func() (err error) {
+		c, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, port)))
+		return err
 	})
-	return q.Stop()
+	check(t, err)
+	defer c.Close()
+	request := append([]byte("vprb"), make([]byte, 12)...) // what testenv's Responder answers
+	for range times {
+		if _, err := c.Write(request); err != nil {
+			t.Logf("ask %s: %v", a, err) // the host said that nobody is there
+		}
+	}
+	check(t, c.SetReadDeadline(time.Now().Add(40*time.Millisecond)))
+	for answers < times {
+		if _, err := c.Read(make([]byte, 64)); err != nil {
+			return answers
+		}
+		answers++
+	}
+	return answers
 }
 
 // runTable runs the table's watcher until the test ends, and returns what it
@@ -215,4 +227,16 @@ func check(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// routeToVIPs has client and host reach each other's addresses outside of their
+// networks directly.
+func routeToVIPs(t testing.TB, w *world) {
+	t.Helper()
+	nl := w.client.NS.Netlink()
+	eth0, err := nl.LinkByName("eth0")
+	check(t, err)
+	_, four, err := net.ParseCIDR("10.9.0.0/16")
+	check(t, err)
+	check(t, nl.RouteAdd(&netlink.Route{LinkIndex: eth0.Attrs().Index, Dst: four, Scope: netlink.SCOPE_LINK}))
 }
