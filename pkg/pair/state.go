@@ -1,5 +1,3 @@
-// Package pair is what the hosts of a pair, or of a larger group, tell each other
-// over the authenticated channel: its words and their form on the wire.
 package pair
 
 import (
