@@ -18,7 +18,8 @@ const (
 	CausePeer      Cause = "unknown_peer"   // from a host that is not in the configuration
 	CauseType      Cause = "type"           // a type of message that we do not know
 	CauseChallenge Cause = "challenge"      // of a process that has not proved yet that it is there now
-	CauseReplay    Cause = "replay"         // seen before, or of a process that has been replaced
+	CauseRival     Cause = "rival"          // of a process that has been replaced and goes on: two have one name
+	CauseReplay    Cause = "replay"         // seen before, or too old to know
 	CauseStale     Cause = "stale"          // an older State than one that came before it
 )
 
@@ -26,7 +27,7 @@ const (
 func Causes() []Cause {
 	return []Cause{
 		CauseOverflow, CauseOversized, CauseMalformed, CauseTruncated, CauseKey, CauseVersion, CauseReflected,
-		CauseReceiver, CausePeer, CauseType, CauseChallenge, CauseReplay, CauseStale,
+		CauseReceiver, CausePeer, CauseType, CauseChallenge, CauseRival, CauseReplay, CauseStale,
 	}
 }
 

@@ -255,10 +255,11 @@ func TestInbox(t *testing.T) {
 		{7, part(5, 5, 3, 2), false, true, nil},
 		{7, part(5, 2, 3, 0), true, true, nil},
 		{7, part(5, 4, 3, 2), true, true, map[string]string{"4": "5", "5": "5"}},
+		{7, part(5, 4, 3, 2), true, true, nil},                         // said again
 		{7, part(5, 4, 3, 1), true, true, map[string]string{"4": "5"}}, // told anew
 		{7, part(6, 1, 2, 1), false, true, nil},
-		{7, part(6, 3, 2, 1), false, true, map[string]string{"3": "6"}},
-		{7, part(6, 2, 2, 1), true, true, nil},
+		{7, part(6, 3, 2, 1), false, true, nil},
+		{7, part(6, 2, 2, 1), true, true, map[string]string{"3": "6"}},
 		{8, part(1, 1, 2, 0), false, true, nil}, // restarted: its numbers begin anew
 		{8, part(1, 2, 2, 0), true, true, nil},
 		{8, part(1, 1, MaxParts, MaxParts), false, true, nil},

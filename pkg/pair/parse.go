@@ -136,14 +136,14 @@ type Inbox struct {
 	parts       int
 	configParts int
 	have        [2*MaxParts/64 + 1]uint64 // parts that have come, by number
-	config      map[string]string
+	config      map[string]string         // nil = has been delivered
 }
 
 // Add takes one part of a State that the process with that boot number sent, and
-// returns what is to be delivered of it at once: its VIPs and Hears, and Config
-// as soon as all of it is there. whole says that all parts of this Seq have come,
-// in this message and in earlier ones. A part of a State older than the newest
-// one is not ok: what it says is over.
+// returns what is to be delivered of it at once: its VIPs and Hears, and all of
+// Config, once, with the part that completes the State. whole says that all parts
+// of this Seq have come, in this message and in earlier ones. A part of a State
+// older than the newest one is not ok: what it says is over.
 func (in *Inbox) Add(boot uint64, p Part) (s State, whole, ok bool) {
 	if boot == in.boot && p.State.Seq < in.seq {
 		return State{}, false, false
@@ -155,15 +155,16 @@ func (in *Inbox) Add(boot uint64, p Part) (s State, whole, ok bool) {
 		in.forgetConfig(p.ConfigParts)
 	}
 	in.have[p.Number/64] |= 1 << (p.Number % 64)
+	whole = in.all(p.Parts + p.ConfigParts)
 	s = p.State
-	if s.Config != nil {
+	if in.config != nil {
 		maps.Copy(in.config, s.Config)
-		s.Config = nil
-		if in.all(p.Parts+1, p.Parts+p.ConfigParts) {
-			s.Config = maps.Clone(in.config)
-		}
 	}
-	return s, in.all(1, p.Parts+p.ConfigParts), true
+	s.Config = nil
+	if whole && p.ConfigParts > 0 {
+		s.Config, in.config = in.config, nil
+	}
+	return s, whole, true
 }
 
 // forgetConfig begins a telling of Config in so many parts.
@@ -174,9 +175,9 @@ func (in *Inbox) forgetConfig(parts int) {
 	}
 }
 
-// all reports whether these parts have come.
-func (in *Inbox) all(from, to int) bool {
-	for n := from; n <= to; n++ {
+// all reports whether the parts up to that number have come.
+func (in *Inbox) all(to int) bool {
+	for n := 1; n <= to; n++ {
 		if in.have[n/64]&(1<<(n%64)) == 0 {
 			return false
 		}

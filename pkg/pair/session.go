@@ -14,6 +14,8 @@ const AgeUnknown = time.Duration(math.MaxInt64)
 // Bounds of a session.
 const (
 	marksLen     = 64                    // own sendings whose time is remembered
+	formerLen    = 4                     // processes of the peer's that were replaced
+	rivalAfter   = time.Second           // silence after which one of those may come back
 	answersMost  = 8                     // answers at once …
 	answersEvery = 10 * time.Millisecond // … and one more each
 )
@@ -25,7 +27,8 @@ const (
 // echo its number (docs/decisions/0010). A process of the peer's is believed from
 // its first message on that echoes one which was sent since the last such proof.
 // From there on each of its numbers counts once, whichever path it came by. What
-// the process before it sent proves nothing any more: it echoes older numbers.
+// the process before it sent proves nothing any more: it echoes older numbers. If
+// that one lives on, by a mistake, the newer one is believed until it is silent.
 //
 //	          echo proves it                  echo of another one proves it
 //	nobody ------------------> this process -------------------------------> that process
@@ -42,6 +45,9 @@ type Session struct {
 	since  uint64 // its number that proved it
 	proved uint64 // own number that an echo had to reach then
 	floor  uint64 // own number that an echo has to reach to prove another process
+	heard  time.Time
+	former [formerLen]uint64
+	over   int // in former
 
 	paths   []*path
 	answers int
@@ -150,12 +156,17 @@ func (s *Session) Receive(now time.Time, h Header, from netip.Addr) Receipt {
 		if !s.proves(h.Echo, s.floor) {
 			return Receipt{Cause: CauseChallenge, Answer: s.mayAnswer(now)}
 		}
+		if slices.Contains(s.former[:], h.Boot) && now.Sub(s.heard) < rivalAfter {
+			return Receipt{Cause: CauseRival}
+		}
 		s.open(h)
 		r.Opened = true
 	} else if h.Seq < s.since && !s.proves(h.Echo, s.proved) {
 		return Receipt{Cause: CauseReplay} // may be older than this session
 	}
-	r.Repeated = !s.window.add(h.Seq)
+	if r.Repeated = !s.window.add(h.Seq); !r.Repeated {
+		s.heard = now
+	}
 	if !s.hear(now, h.Seq, from, r.Repeated) {
 		return Receipt{Cause: CauseReplay}
 	}
@@ -169,6 +180,8 @@ func (s *Session) proves(e Echo, from uint64) bool {
 
 // open begins to believe the process that sent h, and ends the one before it.
 func (s *Session) open(h Header) {
+	s.former[s.over] = s.theirs
+	s.over = (s.over + 1) % formerLen
 	s.theirs, s.window, s.since = h.Boot, window{newest: h.Seq - 1}, h.Seq
 	s.proved, s.floor = s.floor, s.seq+1
 	s.paths = slices.DeleteFunc(s.paths, func(p *path) bool { return !p.configured })

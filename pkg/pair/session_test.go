@@ -105,6 +105,32 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestRival: of two processes with one name the newer one is believed, and the
+// other one again when that has ended.
+func TestRival(t *testing.T) {
+	t.Parallel()
+	a, old := ends(t)
+	b := NewSession("lb2", "lb1", 201)
+	b.Receive(start, a.Answer(start, b.Next(start, TypeState)), one)
+	now := start
+	for range 5 {
+		now = now.Add(300 * time.Millisecond)
+		if r := a.Receive(now, b.Next(now, TypeState), one); r.Cause != "" {
+			t.Fatalf("the newer one: %+v", r)
+		}
+		h := a.Next(now, TypeState)
+		old.Receive(now, h, one)
+		b.Receive(now, h, one)
+		if r := a.Receive(now, old.Next(now, TypeState), one); r.Cause != CauseRival {
+			t.Fatalf("the older one: %+v", r)
+		}
+	}
+	now = now.Add(rivalAfter)
+	if r := a.Receive(now, old.Next(now, TypeState), one); !r.Opened || a.Boot() != 200 {
+		t.Errorf("alone again: %+v", r)
+	}
+}
+
 // TestUnheard: while the other side hears nothing, messages of the process that
 // is known are taken, and those of a new one are not.
 func TestUnheard(t *testing.T) {
