@@ -45,7 +45,11 @@ func (a *app) reportConfig(file string, conf *config.Config, problems *config.Pr
 		return errConfig
 	case !a.json && !a.quiet:
 		e := conf.Engine
-		a.say("%s is valid: %s, %s", file, count(len(e.VIPs), "vip"), count(len(e.Checks), "check"))
+		found := count(len(e.VIPs), "vip") + ", " + count(len(e.Checks), "check")
+		if e.Pair != nil {
+			found += ", " + count(len(e.Pair.Peers), "peer")
+		}
+		a.say("%s is valid: %s", file, found)
 	}
 	return nil
 }

@@ -127,7 +127,8 @@ func nameNode(cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("name this node: %w", err)
 	}
-	cfg.Engine.Node, _, _ = strings.Cut(host, ".")
+	short, _, _ := strings.Cut(host, ".")
+	cfg.SetNode(short)
 	return nil
 }
 

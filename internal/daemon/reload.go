@@ -258,14 +258,15 @@ func (d *Daemon) membership(cfg *config.Config, key portKey) *membership {
 // hash is the short digest of a configuration in force.
 func hash(cfg *config.Config) string {
 	plain := *cfg
-	plain.Text, plain.Engine.BGP = nil, nil // one says the same again, the other is a pointer
+	plain.Text, plain.Engine.BGP, plain.Engine.Pair = nil, nil, nil // one says the same again, the others are pointers
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v %s", plain, speaks(cfg)))
 	return fmt.Sprintf("%x", sum[:4])[:7]
 }
 
-// speaks is what a configuration says about BGP, without pointers.
+// speaks is what a configuration says about BGP and the pair channel, without
+// pointers.
 func speaks(cfg *config.Config) []byte {
-	text, err := json.Marshal(cfg.Engine.BGP)
+	text, err := json.Marshal([]any{cfg.Engine.BGP, cfg.Engine.Pair})
 	if err != nil {
 		return nil // nothing in it can fail
 	}

@@ -66,10 +66,10 @@ func TestBGP(t *testing.T) {
 	if c.Engine.DrainWait != 30*time.Second {
 		t.Errorf("drain.wait is %s", c.Engine.DrainWait)
 	}
-	if got := c.Passwords; len(got) != 2 || string(got["tor-b"]) != "the secret of bgp-tor" {
+	if got := c.Passwords; len(got) != 2 || string(got["tor-b"]) != "the long and random secret of bgp-tor" {
 		t.Errorf("%d passwords", len(got))
 	}
-	if text := fmt.Sprintf("%+v %v %s", *c, c.Passwords, c.Passwords["tor-a"]); strings.Contains(text, "the secret") {
+	if text := fmt.Sprintf("%+v %v %s", *c, c.Passwords, c.Passwords["tor-a"]); strings.Contains(text, "random secret") {
 		t.Errorf("a secret is printed: %s", text)
 	}
 }

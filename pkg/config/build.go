@@ -131,6 +131,7 @@ func (b *builder) build() *Config {
 		c.Engine.VIPs[s.node.name], c.VIPHooks[s.node.name] = v, hooks
 	}
 	b.bgp(c)
+	b.pair(c)
 	for _, s := range b.sections("anycast") {
 		c.Engine.Services[s.node.name] = b.service(s, c.Engine.Checks)
 	}
@@ -140,6 +141,9 @@ func (b *builder) build() *Config {
 			c.GroupHooks[s.node.name] = b.hooks(s)
 			c.Engine.GroupNotify[s.node.name] = c.GroupHooks[s.node.name].told()
 		}
+	}
+	if c.Engine.Node != "" {
+		c.SetNode(c.Engine.Node)
 	}
 	return c
 }

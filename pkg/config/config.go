@@ -9,6 +9,7 @@ type Config struct {
 	Metrics    Metrics
 	VIPHooks   map[string]Hooks // by VIP
 	GroupHooks map[string]Hooks // by sync group
+	Pair       Pair             // the channel to the other hosts
 	ScriptUser string           // runs hooks, and the checks of type exec that name no user of their own; "" = not said
 	Files      []string         // that were read, the first one first
 

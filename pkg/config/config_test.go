@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,7 +66,9 @@ func program(name string) (writable string, err error) {
 
 func (memory) Program(name string) (string, error) { return program(name) }
 func (tree) Program(name string) (string, error)   { return program(name) }
-func (memory) Secret(name string) (string, error)  { return "the secret of " + name, nil }
+func (memory) Secret(name string) (string, error) {
+	return "the long and random secret of " + name, nil
+}
 
 // tree is a Reader of the files of a directory.
 type tree string
@@ -90,8 +93,14 @@ func (t tree) Secret(name string) (string, error) {
 		return "a\nb", nil
 	case "empty":
 		return "", nil
+	case "pair-key":
+		return "hex:" + strings.Repeat("5a", 32), nil
+	case "half-key":
+		return "hex:" + strings.Repeat("5a", 31), nil
+	case "odd-key":
+		return "hex:" + strings.Repeat("5g", 32), nil
 	}
-	return "", fmt.Errorf("read secret %s: no such file or directory", name)
+	return "", fmt.Errorf("read secret %s: %w", name, syscall.ENOENT)
 }
 
 func formatted(t *testing.T, p *Problems) string {
@@ -215,7 +224,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-var comparers = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+var comparers = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
 
 func TestFormatSingular(t *testing.T) {
 	t.Parallel()

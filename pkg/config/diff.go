@@ -92,6 +92,7 @@ func describe(c *Config) map[string]settings {
 		m["check."+name] = describeCheck(k)
 	}
 	describeBGP(m, c)
+	describePair(m, c)
 	for name, s := range e.Services {
 		m["anycast."+name] = describeService(s)
 	}

@@ -101,9 +101,13 @@ func oneAddress(a netip.Addr) values {
 	return values{a.String()}
 }
 
-// newPasswords lists the neighbors whose password is another one.
+// newPasswords lists the neighbors whose password is another one, and the pair
+// channel when its key is.
 func newPasswords(from, to *Config) []string {
 	var lines []string
+	if was := from.Pair.Key; was != "" && to.Pair.Key != "" && was != to.Pair.Key {
+		lines = append(lines, "pair: another key")
+	}
 	for _, name := range names(to.Passwords) {
 		if was := from.Passwords[name]; was != "" && was != to.Passwords[name] {
 			lines = append(lines, "bgp.neighbor."+name+": another password")

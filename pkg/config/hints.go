@@ -61,7 +61,7 @@ func unknownHint(n *node, pattern string) (meant, hint string) {
 	if near := nearest(word, foreignWords(pattern)); near != "" {
 		return wordHint(near, pattern)
 	}
-	if len(siblings) > 0 && len(siblings) <= 12 {
+	if len(siblings) > 0 && len(siblings) <= 16 {
 		return "", "known here: " + join(siblings, "and")
 	}
 	return "", ""

@@ -55,6 +55,9 @@ var tables = []tableRow{
 	{path: "bfd.*"},
 	{path: "anycast", also: []string{"service", "network"}},
 	{path: "anycast.*"},
+	{path: "pair"},
+	{path: "peer"},
+	{path: "peer.*"},
 }
 
 const required = "required"
@@ -69,7 +72,7 @@ var (
 )
 
 // keyRows is the table of keys, in the order of the manual.
-var keyRows = slices.Concat(generalRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows)
+var keyRows = slices.Concat(generalRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows, pairRows)
 
 var generalRows = []key{
 	{path: "include", kind: list{text{what: "a file name or pattern"}}, none: "no other files",

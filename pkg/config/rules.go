@@ -38,6 +38,7 @@ func (b *builder) rules(c *Config) {
 	b.groupRules(c.Engine)
 	b.neighborRules(c.Engine.BGP)
 	b.serviceRules(c.Engine)
+	b.pairRules(c)
 	b.dependRules(c.Engine)
 	b.hookRules()
 	b.unusedChecks(c.Engine)

@@ -20,7 +20,14 @@ type Config struct {
 	GroupNotify  map[string]bool         // sync groups whose changes are told to hooks
 	Services     map[string]Service      // anycast services by name
 	BGP          *bgp.Config             // nil = no speaker runs; passwords are none of the engine's business
+	Pair         *Pair                   // nil = there is no channel to other hosts
 	DrainWait    time.Duration           // how long a service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0 or more
+}
+
+// Pair is the channel to the other hosts of a pair or group.
+type Pair struct {
+	Interval time.Duration           // between two states; 0 = the least Advertisement_Interval, 30 to 100 ms
+	Peers    map[string][]netip.Addr // addresses of the other hosts, by name
 }
 
 // Service is an anycast service: prefixes that are announced by BGP while what

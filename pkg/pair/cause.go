@@ -14,12 +14,12 @@ const (
 	CauseKey       Cause = "bad_key"        // sealed with another key, or altered
 	CauseVersion   Cause = "version"        // another version of the channel
 	CauseReflected Cause = "reflected"      // our own message came back
-	CauseReceiver  Cause = "other_receiver" // meant for another host
 	CausePeer      Cause = "unknown_peer"   // from a host that is not in the configuration
-	CauseType      Cause = "type"           // a type of message that we do not know
+	CauseReceiver  Cause = "other_receiver" // meant for another host
 	CauseChallenge Cause = "challenge"      // of a process that has not proved yet that it is there now
 	CauseRival     Cause = "rival"          // of a process that has been replaced and goes on: two have one name
 	CauseReplay    Cause = "replay"         // seen before, or too old to know
+	CauseType      Cause = "type"           // a type of message that we do not know
 	CauseStale     Cause = "stale"          // an older State than one that came before it
 )
 
@@ -27,7 +27,7 @@ const (
 func Causes() []Cause {
 	return []Cause{
 		CauseOverflow, CauseOversized, CauseMalformed, CauseTruncated, CauseKey, CauseVersion, CauseReflected,
-		CauseReceiver, CausePeer, CauseType, CauseChallenge, CauseRival, CauseReplay, CauseStale,
+		CausePeer, CauseReceiver, CauseChallenge, CauseRival, CauseReplay, CauseType, CauseStale,
 	}
 }
 

@@ -146,10 +146,10 @@ func (s *Session) Receive(now time.Time, h Header, from netip.Addr) Receipt {
 	switch {
 	case h.From == s.self:
 		return Receipt{Cause: CauseReflected}
-	case h.To != s.self:
-		return Receipt{Cause: CauseReceiver}
 	case h.From != s.peer:
 		return Receipt{Cause: CausePeer}
+	case h.To != s.self:
+		return Receipt{Cause: CauseReceiver}
 	}
 	r := Receipt{Age: s.age(now, h.Echo)}
 	if h.Boot != s.theirs {
@@ -249,7 +249,7 @@ func (s *Session) age(now time.Time, e Echo) time.Duration {
 
 // mayAnswer says whether one more answer is not too many.
 func (s *Session) mayAnswer(now time.Time) bool {
-	if n := int(now.Sub(s.refill) / answersEvery); n > 0 {
+	if n := int(now.Sub(s.refill).Abs() / answersEvery); n > 0 {
 		s.answers, s.refill = min(s.answers+n, answersMost), now
 	}
 	if s.answers == 0 {

@@ -131,6 +131,37 @@ func TestRival(t *testing.T) {
 	}
 }
 
+// TestClockStep: the time decides about nothing but ages, even if it jumps by an
+// hour with every message.
+func TestClockStep(t *testing.T) {
+	t.Parallel()
+	a, b := ends(t)
+	now := start
+	for i := range 40 {
+		now = now.Add([]time.Duration{time.Hour, -time.Hour, -time.Hour, time.Hour}[i%4])
+		b.Receive(now, a.Next(now, TypeState), one)
+		h := b.Next(now, TypeState)
+		if r := a.Receive(now, h, one); r.Cause != "" {
+			t.Fatalf("step %d: %+v", i, r)
+		}
+		if r := a.Receive(now, h, one); r.Cause != CauseReplay {
+			t.Fatalf("step %d, again: %+v", i, r)
+		}
+		if i%10 != 9 {
+			continue
+		}
+		b = NewSession("lb2", "lb1", b.boot+1)
+		hello := b.Next(now, TypeHello)
+		if r := a.Receive(now, hello, one); !r.Answer {
+			t.Fatalf("step %d, a new process: %+v", i, r)
+		}
+		b.Receive(now, a.Answer(now, hello), one)
+		if r := a.Receive(now, b.Next(now, TypeState), one); !r.Opened {
+			t.Fatalf("step %d, its proof: %+v", i, r)
+		}
+	}
+}
+
 // TestUnheard: while the other side hears nothing, messages of the process that
 // is known are taken, and those of a new one are not.
 func TestUnheard(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 // State is what a host tells its peers: all of it each time, so that any message
 // may be lost.
 type State struct {
-	Node string // name of the sender
+	Node string // name of the sender: 1 to MaxName octets, as all names here
 	// Seq grows with each change of what follows, but for ages; equal numbers of
 	// one boot mean equal content.
 	Seq   uint64
@@ -16,7 +16,7 @@ type State struct {
 	Hears []Hears
 	// Config is what must be equal on all hosts, by key as in the file
 	// ("vip.web.vrid"): values as the operator would write them. nil = not told
-	// this time.
+	// this time. Keys have up to MaxKey octets; long values are told as [Told] says.
 	Config map[string]string
 }
 
@@ -28,9 +28,9 @@ type VIP struct {
 	Epoch    uint64        // of the newest holder that the sender knows of; each new holder adds one
 	Priority uint8         // effective: 1–255
 	Eligible bool          // it could hold it now
-	Blocker  string        // why not, one line for a human; "" when eligible
+	Blocker  string        // why not, one line for a human, cut after MaxBlocker octets; "" when eligible
 	Source   netip.Addr    // of its adverts; invalid = not known yet
-	Interval time.Duration // Advertisement_Interval
+	Interval time.Duration // Advertisement_Interval, in whole milliseconds
 	// Asks: it would take the VIP from its living holder, whom it outranks.
 	Asks bool
 	// Offer names the host that the sender, which holds it, wants to take it now;
@@ -53,7 +53,7 @@ type Hears struct {
 	Node  string
 	Boot  uint64 // of that host's process
 	Seq   uint64 // newest State of that boot which was heard whole
-	Paths []Path
+	Paths []Path // up to MaxPaths
 }
 
 // Path is one way on which another host is heard.
