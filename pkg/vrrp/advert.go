@@ -2,6 +2,7 @@ package vrrp
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -60,32 +61,44 @@ type Cause string
 
 // The causes, in the order in which a packet is looked at.
 const (
-	CauseOverflow    Cause = "overflow"        // the kernel had no room left: we were too slow
-	CauseInterface   Cause = "interface"       // came in on another interface
-	CauseHopLimit    Cause = "ttl"             // hop limit below 255
-	CauseLength      Cause = "length"          // truncated, overlong, or lengths that disagree
-	CauseVersion     Cause = "version"         // not 2 or 3, or not the one this virtual router speaks
-	CauseType        Cause = "type"            // not an ADVERTISEMENT
-	CauseVRID        Cause = "vrid"            // VRID 0
-	CauseUnknownVRID Cause = "unknown_vrid"    // no such virtual router on this interface and family
-	CauseCount       Cause = "count"           // no address at all
-	CauseChecksum    Cause = "checksum"        // valid under no known form
-	CauseInterval    Cause = "advert_interval" // zero, or in v2 not ours
-	CauseAuthType    Cause = "auth_type"       // v2 authentication that we do not speak
-	CauseFamily      Cause = "family"          // addresses of another family than the packet
-	CauseAddressList Cause = "address_list"    // v2 only: the list is not ours
-	CauseDestination Cause = "destination"     // multicast to a unicast group, or the reverse
-	CauseSource      Cause = "unicast_source"  // unicast from a host that is not a peer
-	CauseOwn         Cause = "own_source"      // our own packet came back, or someone uses our address
+	CauseOverflow     Cause = "overflow"        // the kernel had no room left: we were too slow
+	CauseInterface    Cause = "interface"       // came in on another interface
+	CauseHopLimit     Cause = "ttl"             // hop limit below 255
+	CauseLength       Cause = "length"          // truncated, overlong, or lengths that disagree
+	CauseVersion      Cause = "version"         // not 2 or 3, or not the one this virtual router speaks
+	CauseType         Cause = "type"            // not an ADVERTISEMENT
+	CauseVRID         Cause = "vrid"            // VRID 0
+	CauseUnknownVRID  Cause = "unknown_vrid"    // no such virtual router on this interface and family
+	CauseAuthTrailer  Cause = "auth_trailer"    // signed where nothing may be, or in an unknown form
+	CauseCount        Cause = "count"           // no address at all
+	CauseChecksum     Cause = "checksum"        // valid under no known form
+	CauseInterval     Cause = "advert_interval" // zero, or in v2 not ours
+	CauseAuthType     Cause = "auth_type"       // v2 authentication of another type
+	CauseFamily       Cause = "family"          // addresses of another family than the packet
+	CauseAddressList  Cause = "address_list"    // v2 only: the list is not ours
+	CauseDestination  Cause = "destination"     // multicast to a unicast group, or the reverse
+	CauseSource       Cause = "unicast_source"  // unicast from a host that is not a peer
+	CauseOwn          Cause = "own_source"      // our own packet came back, or someone uses our address
+	CauseAuthPassword Cause = "auth_pass"       // v2: not our password
+	CauseAuthMissing  Cause = "auth_missing"    // not signed
+	CauseAuthTime     Cause = "auth_time"       // signed too long ago, or in the future
+	CauseAuthKey      Cause = "auth_key"        // signed with a key that is not configured
+	CauseAuthHMAC     Cause = "auth_hmac"       // signed with another key, or changed
+	CauseAuthReplay   Cause = "auth_replay"     // its number was there before
 )
+
+// Auth reports whether the cause is one of authentication.
+func (c Cause) Auth() bool { return strings.HasPrefix(string(c), "auth_") }
 
 // Causes lists every cause, in the order in which a packet is looked at.
 func Causes() []Cause {
 	return []Cause{
 		CauseOverflow, CauseInterface, CauseHopLimit, CauseLength, CauseVersion,
-		CauseType, CauseVRID, CauseUnknownVRID, CauseCount, CauseChecksum,
-		CauseInterval, CauseAuthType, CauseFamily, CauseAddressList,
-		CauseDestination, CauseSource, CauseOwn,
+		CauseType, CauseVRID, CauseUnknownVRID, CauseAuthTrailer, CauseCount,
+		CauseChecksum, CauseInterval, CauseAuthType, CauseFamily,
+		CauseAddressList, CauseDestination, CauseSource, CauseOwn,
+		CauseAuthPassword, CauseAuthMissing, CauseAuthTime, CauseAuthKey,
+		CauseAuthHMAC, CauseAuthReplay,
 	}
 }
 

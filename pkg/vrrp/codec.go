@@ -31,6 +31,7 @@ const (
 
 	typeAdvertisement = 1
 	authNone          = 0
+	authSimple        = 1 // version 2: a password in clear text (RFC 2338, Section 5.3.6.2)
 
 	centisecond   = 10 * time.Millisecond
 	maxInterval3  = 4095 // centiseconds: twelve bits
@@ -126,15 +127,15 @@ func plain(addr netip.Addr) bool {
 //
 // Both forms are accepted, a third one never. The reserved bits are ignored;
 // anything after the addresses (and the authentication data of version 2) is
-// refused, for the kernel has cut padding off already. The error is a
-// [*Discard].
+// refused, for the kernel has cut padding off already. Parse knows no secrets: it
+// refuses what is signed, and passwords. The error is a [*Discard].
 func Parse(b []byte, src, dst netip.Addr) (Advert, Checksum, error) {
 	if d := checkHeader(b, src, dst); d != nil {
 		return Advert{}, 0, d
 	}
 	form, d := checkSum(b, src, dst)
 	if d == nil {
-		d = checkBody(b, src)
+		d = checkBody(b, src, authNone)
 	}
 	if d != nil {
 		return Advert{}, 0, d
@@ -184,7 +185,8 @@ func addressLen(family4 bool) int {
 	return 16
 }
 
-// checkSum checks the count and the checksum of a message with a good header.
+// checkSum checks the count and the checksum of a message with a good header; b is
+// what the checksum covers.
 func checkSum(b []byte, src, dst netip.Addr) (Checksum, *Discard) {
 	if b[offCount] == 0 {
 		return 0, errCount
@@ -196,12 +198,13 @@ func checkSum(b []byte, src, dst netip.Addr) (Checksum, *Discard) {
 	return form, nil
 }
 
-// checkBody checks what is left, of a message whose checksum is right.
-func checkBody(b []byte, src netip.Addr) *Discard {
+// checkBody checks what is left, of a message whose checksum is right; authType is
+// the authentication of version 2 that it must have.
+func checkBody(b []byte, src netip.Addr, authType uint8) *Discard {
 	switch {
 	case interval(b) == 0:
 		return errInterval
-	case b[0]>>4 == Version2 && b[offAuthType] != authNone:
+	case b[0]>>4 == Version2 && b[offAuthType] != authType:
 		return errAuthType
 	case len(b) != length(b, src.Is4()):
 		return errFamily

@@ -14,6 +14,7 @@ type Membership struct {
 	Interval  time.Duration // version 2: adverts of another interval are refused
 	Addresses []netip.Addr  // version 2: adverts of another list are refused; never changed after NewFilter
 	Peers     []netip.Addr  // who may send, by unicast; none = anyone, by multicast
+	Auth      *Auth         // how adverts are authenticated; nil = they are not
 }
 
 // Datagram is a VRRP packet as the kernel handed it over, without its IP header.
@@ -22,6 +23,7 @@ type Datagram struct {
 	Source      netip.Addr
 	Destination netip.Addr
 	Payload     []byte
+	Time        time.Time // by the wall clock; only authentication looks at it
 }
 
 // Accepted is an advert of a member.
@@ -29,13 +31,20 @@ type Accepted struct {
 	Advert   Advert // shares Membership.Addresses when it lists the same
 	Checksum Checksum
 	Anomaly  Anomaly // "" = none
+	Signed   bool    // by a key of ours
 }
 
 // Filter decides which datagrams of one interface and family are adverts of a
-// member. It never changes and may be used by several goroutines.
+// member. What it decides by never changes. It is used by one goroutine at a time.
 type Filter struct {
-	members [256]*Membership // by VRID
+	members [256]*member // by VRID
 	own     []netip.Addr
+}
+
+// member is a membership, ready to verify.
+type member struct {
+	Membership
+	macs map[uint8]*mac // by key id
 }
 
 // NewFilter makes a filter for these memberships on a host with these addresses
@@ -44,9 +53,20 @@ func NewFilter(own []netip.Addr, members ...Membership) *Filter {
 	f := &Filter{own: withoutZones(own)}
 	for _, m := range members {
 		m.Peers = withoutZones(m.Peers)
-		f.members[m.VRID] = &m
+		f.members[m.VRID] = newMember(m)
 	}
 	return f
+}
+
+func newMember(m Membership) *member {
+	out := &member{Membership: m}
+	if m.Auth.verifies() {
+		out.macs = map[uint8]*mac{}
+		for id, key := range m.Auth.Keys {
+			out.macs[id] = newMAC(key)
+		}
+	}
+	return out
 }
 
 // withoutZones copies addresses into the shape in which they are received.
@@ -59,33 +79,37 @@ func withoutZones(addrs []netip.Addr) []netip.Addr {
 }
 
 // Accept decides about one datagram (RFC 9568, Section 7.1; RFC 3768, Section
-// 7.1). It looks at things in the order of [Causes], so that the cause counted
-// is the first one that applies. The error is a [*Discard].
+// 7.1; draft-cassen-vrrp-auth-hmac). It looks at things in the order of [Causes], so
+// that the cause counted is the first one that applies. The error is a [*Discard].
 //
 // An interval or a list that differs from ours is a reason to refuse in version
 // 2 only, and a list not even there when the sender is the address owner. An
 // advert that reaches an owner is accepted too: two owners have to notice each
 // other (errata 8298).
-func (f *Filter) Accept(d Datagram) (Accepted, error) {
+func (f *Filter) Accept(d Datagram, marks *Marks) (Accepted, error) {
 	if d.HopLimit != HopLimit {
 		return Accepted{}, errHopLimit
 	}
-	if no := checkHeader(d.Payload, d.Source, d.Destination); no != nil {
+	message, trailer := split(d.Payload, d.Source.Is4())
+	if no := checkHeader(message, d.Source, d.Destination); no != nil {
 		return Accepted{}, no
 	}
-	m := f.members[d.Payload[offVRID]]
+	m := f.members[message[offVRID]]
 	if m == nil {
 		return Accepted{}, errUnknownVRID
 	}
-	form, no := m.check(d)
+	form, no := m.check(d, message, trailer)
 	if no != nil {
 		return Accepted{}, no
 	}
-	a := Accepted{Checksum: form, Advert: build(d.Payload, d.Source.Is4(), m.Addresses)}
+	a := Accepted{Checksum: form, Advert: build(message, d.Source.Is4(), m.Addresses)}
 	if m.Version == Version2 && a.Advert.Priority != PriorityOwner && !sameSet(a.Advert.Addresses, m.Addresses) {
 		return Accepted{}, errAddressList
 	}
 	if no := f.checkPath(m, d); no != nil {
+		return Accepted{}, no
+	}
+	if a.Signed, no = m.authenticate(d, message, trailer, marks); no != nil {
 		return Accepted{}, no
 	}
 	if first := a.Advert.Addresses[0]; first.Is6() && !first.IsLinkLocalUnicast() {
@@ -95,22 +119,25 @@ func (f *Filter) Accept(d Datagram) (Accepted, error) {
 }
 
 // check checks the message itself, after its header, against the membership.
-func (m *Membership) check(d Datagram) (Checksum, *Discard) {
-	if d.Payload[0]>>4 != m.Version {
+func (m *member) check(d Datagram, message, trailer []byte) (Checksum, *Discard) {
+	if message[0]>>4 != m.Version {
 		return 0, errOtherVersion
 	}
-	form, no := checkSum(d.Payload, d.Source, d.Destination)
-	if no == nil {
-		no = checkBody(d.Payload, d.Source)
+	if no := m.checkTrailer(trailer); no != nil {
+		return 0, no
 	}
-	if no == nil && m.Version == Version2 && interval(d.Payload) != m.Interval {
+	form, no := checkSum(covered(d.Payload, message, d.Source.Is4()), d.Source, d.Destination)
+	if no == nil {
+		no = checkBody(message, d.Source, m.Auth.authType())
+	}
+	if no == nil && m.Version == Version2 && interval(message) != m.Interval {
 		no = errV2Interval
 	}
 	return form, no
 }
 
 // checkPath checks where a good message came from and went to.
-func (f *Filter) checkPath(m *Membership, d Datagram) *Discard {
+func (f *Filter) checkPath(m *member, d Datagram) *Discard {
 	switch {
 	case len(m.Peers) > 0 && d.Destination.IsMulticast():
 		return errMulticast

@@ -84,7 +84,7 @@ func TestFilterAccepts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := datagram(t, tt.edit)
-			got, err := testFilter().Accept(d)
+			got, err := testFilter().Accept(d, &Marks{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,7 @@ func TestFilterAccepts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(Accepted{advert, form, tt.anomaly}, got, byAddr); diff != "" {
+			if diff := cmp.Diff(Accepted{Advert: advert, Checksum: form, Anomaly: tt.anomaly}, got, byAddr); diff != "" {
 				t.Errorf("accepted (-want +got):\n%s", diff)
 			}
 		})
@@ -136,7 +136,7 @@ func TestFilterDiscards(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := testFilter().Accept(datagram(t, tt.edit))
+			got, err := testFilter().Accept(datagram(t, tt.edit), &Marks{})
 			var d *Discard
 			if !errors.As(err, &d) || d != tt.want {
 				t.Errorf("Accept: error %v, want %v", err, tt.want)
@@ -177,7 +177,7 @@ func TestFilterOrder(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(string(tt.want), func(t *testing.T) {
 			t.Parallel()
-			_, err := testFilter().Accept(self(Datagram{HopLimit: tt.hop, Destination: Group4, Payload: tt.b}))
+			_, err := testFilter().Accept(self(Datagram{HopLimit: tt.hop, Destination: Group4, Payload: tt.b}), &Marks{})
 			var d *Discard
 			if !errors.As(err, &d) || d.Cause != tt.want {
 				t.Errorf("Accept: error %v, want cause %s", err, tt.want)
@@ -193,10 +193,10 @@ func TestFilterAllocates(t *testing.T) {
 	good := datagram(t, nil)
 	bad := datagram(t, func(a *Advert, _ *Datagram) { a.VRID = 52 })
 	n := testing.AllocsPerRun(100, func() {
-		if _, err := f.Accept(good); err != nil {
+		if _, err := f.Accept(good, &Marks{}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.Accept(bad); err == nil {
+		if _, err := f.Accept(bad, &Marks{}); err == nil {
 			t.Fatal("accepted an unknown VRID")
 		}
 	})
@@ -208,7 +208,7 @@ func TestFilterAllocates(t *testing.T) {
 // TestFilterEmpty: a host without virtual routers believes nobody.
 func TestFilterEmpty(t *testing.T) {
 	t.Parallel()
-	if _, err := NewFilter(nil).Accept(datagram(t, nil)); !errors.Is(err, errUnknownVRID) {
+	if _, err := NewFilter(nil).Accept(datagram(t, nil), &Marks{}); !errors.Is(err, errUnknownVRID) {
 		t.Errorf("Accept: %v, want %v", err, errUnknownVRID)
 	}
 }
@@ -223,7 +223,8 @@ func TestCauses(t *testing.T) {
 	for _, d := range []*Discard{
 		errHopLimit, errShort, errLength, errVersion, errVersion6, errOtherVersion, errType, errVRID, errUnknownVRID,
 		errCount, errChecksum, errInterval, errV2Interval, errAuthType, errCarrier, errFamily, errAddressList,
-		errMulticast, errUnicast, errSource, errNoSource, errOwn,
+		errMulticast, errUnicast, errSource, errNoSource, errOwn, errSigned, errTrailer, errPassword, errUnsigned, errStale,
+		errUnknownKey[7], errHMAC, errReplay,
 	} {
 		if seen[d.Cause] != 1 {
 			t.Errorf("cause %q is listed %d times", d.Cause, seen[d.Cause])
@@ -236,7 +237,7 @@ func BenchmarkAccept(b *testing.B) {
 	d := Datagram{HopLimit: 255, Source: src4, Destination: Group4, Payload: message(3, nil)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.Accept(d); err != nil {
+		if _, err := f.Accept(d, &Marks{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,10 +2,13 @@ package vrrpnet
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/pkg/vrrp"
 )
 
 // cpu is the processor time of the whole process in nanoseconds.
@@ -30,17 +33,23 @@ func adverts(src netip.Addr, family4 bool) []Outgoing {
 // is part of it.
 func BenchmarkSend(b *testing.B) {
 	for _, family4 := range []bool{true, false} {
-		b.Run(family(family4), func(b *testing.B) {
-			one, _ := pair(b)
-			c := one.listen(b, ifname, family4)
-			batch := adverts(one.addr[family4], family4)
-			b.ReportAllocs()
-			before := cpu(b)
-			for b.Loop() {
-				must(b, c.Send(batch))
-			}
-			b.ReportMetric(float64(cpu(b)-before)/float64(b.N*len(batch)), "cpu-ns/advert")
-		})
+		for _, auth := range []*vrrp.Auth{nil, signing(1, 1)} {
+			b.Run(fmt.Sprintf("%s signed=%t", family(family4), auth != nil), func(b *testing.B) {
+				one, _ := pair(b)
+				var list []vrrp.Membership
+				for v := 1; v <= 255; v++ {
+					list = append(list, signingMember(uint8(v), auth))
+				}
+				c := one.listen(b, ifname, family4, list...)
+				batch := adverts(one.addr[family4], family4)
+				b.ReportAllocs()
+				before := cpu(b)
+				for b.Loop() {
+					must(b, c.Send(batch))
+				}
+				b.ReportMetric(float64(cpu(b)-before)/float64(b.N*len(batch)), "cpu-ns/advert")
+			})
+		}
 	}
 }
 

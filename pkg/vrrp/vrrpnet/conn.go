@@ -25,6 +25,7 @@ type Received struct {
 	Source   netip.Addr
 	Advert   vrrp.Advert
 	Checksum vrrp.Checksum
+	Signed   bool // by a key of ours
 }
 
 // Conn sends and receives adverts on one interface in one family. Its methods
@@ -43,9 +44,10 @@ type Conn struct {
 	count   counters
 	in      *receiver
 
-	mu         sync.Mutex // of the two below
-	out        *sender    // through direct
-	outVirtual *sender    // through virtual
+	mu         sync.Mutex        // of the three below
+	out        *sender           // through direct
+	outVirtual *sender           // through virtual
+	signers    [256]*vrrp.Signer // by VRID; nil = adverts are not authenticated
 }
 
 // Listen opens a Conn on the interface of that name, for IPv4 or IPv6, and joins
@@ -102,11 +104,21 @@ func (c *Conn) open() error {
 	return nil
 }
 
-// SetMembers says whose adverts to believe from now on, and which addresses are
-// this host's own: adverts that claim to come from one of those are refused. All
-// of it replaces what was set before.
+// SetMembers says whose adverts to believe from now on, how ours are authenticated,
+// and which addresses are this host's own: adverts that claim to come from one of
+// those are refused. All of it replaces what was set before, but that a member which
+// is left out authenticates what it still has to send.
 func (c *Conn) SetMembers(own []netip.Addr, members ...vrrp.Membership) {
 	c.filter.Store(vrrp.NewFilter(own, members...))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range members {
+		if m.Auth == nil {
+			c.signers[m.VRID] = nil
+			continue
+		}
+		c.signers[m.VRID] = vrrp.NewSigner(*m.Auth, c.signers[m.VRID])
+	}
 }
 
 // Close ends Run and closes the sockets. Closing twice does no harm.

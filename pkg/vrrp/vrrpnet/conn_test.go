@@ -48,7 +48,7 @@ func TestAdverts(t *testing.T) {
 							o.Peers = []netip.Addr{hosts[1-i].addr[family4]}
 						}
 						must(t, conns[i].Send([]Outgoing{o}))
-						want := Received{h.addr[family4], o.Advert, form}
+						want := Received{Source: h.addr[family4], Advert: o.Advert, Checksum: form}
 						if diff := cmp.Diff(want, next(t, got[1-i]), byAddr); diff != "" {
 							t.Errorf("received (-want +got):\n%s", diff)
 						}

@@ -2,7 +2,11 @@ package vrrpnet
 
 import (
 	"encoding/binary"
+	"maps"
+	"net/netip"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +25,15 @@ type Counters struct {
 	Dropped   map[vrrp.Cause]uint64    // every cause, also those that are 0
 	Anomalies map[vrrp.Anomaly]uint64  // in adverts that were delivered; every anomaly
 	Checksums map[vrrp.Checksum]uint64 // forms in delivered adverts of version 3 over IPv4; both
+	Refused   map[uint8]Refusals       // for a cause of authentication, by VRID; only those with any
+}
+
+// Refusals are adverts of a virtual router that were good but for authentication.
+type Refusals struct {
+	Count  uint64
+	Source netip.Addr // of the last one, as it claims
+	Detail string     // about it, for a human
+	Time   time.Time  // when that was
 }
 
 type counters struct {
@@ -29,6 +42,9 @@ type counters struct {
 	dropped   map[vrrp.Cause]*atomic.Uint64
 	anomalies map[vrrp.Anomaly]*atomic.Uint64
 	checksums [2]atomic.Uint64
+
+	mu      sync.Mutex
+	refused map[uint8]Refusals
 }
 
 func (c *counters) init() {
@@ -40,6 +56,16 @@ func (c *counters) init() {
 	for _, anomaly := range vrrp.Anomalies() {
 		c.anomalies[anomaly] = &atomic.Uint64{}
 	}
+	c.refused = map[uint8]Refusals{}
+}
+
+// refuse counts an advert of a member.
+func (c *counters) refuse(d vrrp.Datagram, no *vrrp.Discard) {
+	const offVRID = 1
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	vrid := d.Payload[offVRID]
+	c.refused[vrid] = Refusals{Count: c.refused[vrid].Count + 1, Source: d.Source, Detail: no.Detail, Time: d.Time}
 }
 
 // Counters reports what was seen so far. Drops by the kernel are those up to
@@ -64,6 +90,9 @@ func (c *Conn) Counters() Counters {
 	for anomaly, n := range c.count.anomalies {
 		out.Anomalies[anomaly] = n.Load()
 	}
+	c.count.mu.Lock()
+	defer c.count.mu.Unlock()
+	out.Refused = maps.Clone(c.count.refused)
 	return out
 }
 

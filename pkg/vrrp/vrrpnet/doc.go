@@ -5,6 +5,8 @@
 // the [vrrp.Filter] that [Conn.SetMembers] made about each, counts what is
 // refused by cause, and hands on what is left. [Conn.Send] takes a batch of
 // adverts and gives it to the kernel in one system call, without ever waiting.
+// Members with a [vrrp.Auth] sign on the way out and verify on the way in; the clock
+// that this needs is read here.
 //
 // Three sockets do the work. The first one is bound to the interface, has joined
 // the VRRP group on it, and receives. The other two receive nothing: one, bound to

@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	batch      = 64         // datagrams read at once
-	pollMost   = 32         // batches that one Poll reads
-	maxHeader4 = 60         // IPv4 header with all options
-	maxMessage = 8 + 255*16 // header and list; version 2 is shorter
+	batch      = 64              // datagrams read at once
+	pollMost   = 32              // batches that one Poll reads
+	maxHeader4 = 60              // IPv4 header with all options
+	maxMessage = 8 + 255*16 + 28 // header, list and trailer; version 2 is shorter
 	bufferLen  = maxHeader4 + maxMessage
 )
 
@@ -126,14 +126,15 @@ func (c *Conn) take(ctx context.Context, fd uintptr, batches int, deliver func([
 func (c *Conn) judge(n int) []Received {
 	c.count.received.Add(uint64(n))
 	filter := c.filter.Load()
-	adverts := c.in.adverts[:0]
+	adverts, now := c.in.adverts[:0], time.Now()
 	for i := range n {
 		d, err := c.in.datagram(i, c.index)
 		if err == nil {
+			d.Time = now
 			var a vrrp.Accepted
-			if a, err = filter.Accept(d); err == nil {
+			if a, err = filter.Accept(d, &c.in.marks); err == nil {
 				c.believed(d, a)
-				adverts = append(adverts, Received{d.Source, a.Advert, a.Checksum})
+				adverts = append(adverts, Received{d.Source, a.Advert, a.Checksum, a.Signed})
 				continue
 			}
 		}
@@ -159,6 +160,9 @@ func (c *Conn) refused(d vrrp.Datagram, err error) {
 		return
 	}
 	c.count.dropped[no.Cause].Add(1)
+	if no.Cause.Auth() {
+		c.count.refuse(d, no)
+	}
 	if c.log.Enabled(context.Background(), slog.LevelDebug) {
 		c.log.Debug("packet refused", "source", d.Source, "destination", d.Destination, "reason", no.Cause, "detail", no.Detail)
 	}
@@ -173,6 +177,7 @@ type receiver struct {
 	msgs    *messages
 	bufs    [][bufferLen]byte
 	adverts []Received
+	marks   vrrp.Marks
 }
 
 func newReceiver(rc syscall.RawConn, family4 bool) *receiver {

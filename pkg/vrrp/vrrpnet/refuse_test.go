@@ -49,7 +49,7 @@ func TestRefused(t *testing.T) {
 				{"hop limit 1", packet{src: peer, dst: g, hops: 1, payload: good}, vrrp.CauseHopLimit},
 				{"no message", packet{src: peer, dst: g, hops: 255}, vrrp.CauseLength},
 				{"cut", packet{src: peer, dst: g, hops: 255, payload: good[:11]}, vrrp.CauseLength},
-				{"trailer", packet{src: peer, dst: g, hops: 255, payload: append(slices.Clone(good), make([]byte, 28)...)}, vrrp.CauseLength},
+				{"trailer", packet{src: peer, dst: g, hops: 255, payload: append(slices.Clone(good), make([]byte, 28)...)}, vrrp.CauseAuthTrailer},
 				{"version 4", packet{src: peer, dst: g, hops: 255, payload: append([]byte{0x41}, good[1:]...)}, vrrp.CauseVersion},
 				{"type 2", packet{src: peer, dst: g, hops: 255, payload: append([]byte{0x32}, good[1:]...)}, vrrp.CauseType},
 				{"checksum", packet{src: stranger, dst: g, hops: 255, payload: good}, vrrp.CauseChecksum},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -36,8 +37,9 @@ func (c *Conn) Send(adverts []Outgoing) error {
 	defer c.mu.Unlock()
 	c.out.reset()
 	c.outVirtual.reset()
+	now := time.Now()
 	for i := range adverts {
-		adverts[i].Err = c.queue(i, &adverts[i])
+		adverts[i].Err = c.queue(i, &adverts[i], now)
 	}
 	c.flush(c.out, adverts)
 	c.flush(c.outVirtual, adverts)
@@ -50,8 +52,8 @@ func (c *Conn) Send(adverts []Outgoing) error {
 }
 
 // queue adds the packets of advert i to those that flush sends.
-func (c *Conn) queue(i int, o *Outgoing) error {
-	s, index := c.out, c.index
+func (c *Conn) queue(i int, o *Outgoing, now time.Time) error {
+	s, index, signer := c.out, c.index, c.signers[o.Advert.VRID]
 	if o.Device != "" && len(o.Peers) == 0 {
 		var err error
 		if index, err = c.links.index(o.Device); err != nil {
@@ -60,12 +62,12 @@ func (c *Conn) queue(i int, o *Outgoing) error {
 		s = c.outVirtual
 	}
 	if len(o.Peers) == 0 {
-		if err := s.add(i, index, group(c.family4), o); err != nil {
+		if err := s.add(i, index, group(c.family4), o, signer, now); err != nil {
 			return c.unsent(o, err)
 		}
 	}
 	for _, peer := range o.Peers {
-		if err := s.add(i, index, peer, o); err != nil {
+		if err := s.add(i, index, peer, o, signer, now); err != nil {
 			return c.unsent(o, err)
 		}
 	}
@@ -125,8 +127,8 @@ func newSender(rc syscall.RawConn, family4 bool) *sender {
 
 func (s *sender) reset() { s.buf, s.queued = s.buf[:0], s.queued[:0] }
 
-// add queues one packet with advert i.
-func (s *sender) add(i, index int, dest netip.Addr, o *Outgoing) error {
+// add queues one packet with advert i, authenticated when there is a signer.
+func (s *sender) add(i, index int, dest netip.Addr, o *Outgoing, signer *vrrp.Signer, now time.Time) error {
 	if o.Source.Is4() != s.family4 {
 		return fmt.Errorf("source %v is of the other family", o.Source)
 	}
@@ -134,6 +136,9 @@ func (s *sender) add(i, index int, dest netip.Addr, o *Outgoing) error {
 	buf, err := o.Advert.AppendTo(s.buf, o.Source, dest, o.Checksum)
 	if err != nil {
 		return err
+	}
+	if signer != nil {
+		buf = signer.Sign(buf, start, o.Source, dest, now)
 	}
 	s.buf = buf
 	s.queued = append(s.queued, queued{i, start, index, o.Source, dest})

@@ -69,7 +69,7 @@ func TestVirtualMAC(t *testing.T) {
 				if !tt.heard {
 					return
 				}
-				if diff := cmp.Diff(Received{one.addr[family4], o.Advert, o.Checksum}, r, byAddr); diff != "" {
+				if diff := cmp.Diff(Received{Source: one.addr[family4], Advert: o.Advert, Checksum: o.Checksum}, r, byAddr); diff != "" {
 					t.Errorf("received (-want +got):\n%s", diff)
 				}
 			})
