@@ -15,8 +15,9 @@ import (
 // reported and becomes a zero one, which the rules leave alone.
 type builder struct {
 	*reporter
-	reader Reader
-	root   *node
+	reader   Reader
+	root     *node
+	keyrings map[*node]map[uint8]vrrp.Secret // that were read
 }
 
 // section is one table of the file, and the one with its defaults.
@@ -129,6 +130,7 @@ func (b *builder) build() *Config {
 			v.BeforeHold = get[time.Duration](s, "before_hold_timeout")
 		}
 		c.Engine.VIPs[s.node.name], c.VIPHooks[s.node.name] = v, hooks
+		b.auth(s, v, c)
 	}
 	b.bgp(c)
 	b.pair(c)

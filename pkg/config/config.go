@@ -1,6 +1,9 @@
 package config
 
-import "github.com/vipd/vipd/pkg/engine"
+import (
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
 
 // Config is a configuration that was checked.
 type Config struct {
@@ -17,6 +20,9 @@ type Config struct {
 	// Passwords are the secrets of BGP neighbors (RFC 2385), by neighbor. They are
 	// kept apart from all that is recorded or shown.
 	Passwords map[string]Secret
+	// Auth is how adverts are authenticated, by VIP; those of others are not. Its
+	// secrets are kept apart in the same way.
+	Auth map[string]vrrp.Auth
 }
 
 // Secret is a text that is never printed.

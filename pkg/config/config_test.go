@@ -67,6 +67,9 @@ func program(name string) (writable string, err error) {
 func (memory) Program(name string) (string, error) { return program(name) }
 func (tree) Program(name string) (string, error)   { return program(name) }
 func (memory) Secret(name string) (string, error) {
+	if name == "vrrp-password" {
+		return "ours2day", nil
+	}
 	return "the long and random secret of " + name, nil
 }
 
@@ -99,6 +102,12 @@ func (t tree) Secret(name string) (string, error) {
 		return "hex:" + strings.Repeat("5a", 31), nil
 	case "odd-key":
 		return "hex:" + strings.Repeat("5g", 32), nil
+	case "key":
+		return "a key of more than 32 bytes, for tests", nil
+	case "odd-hex":
+		return "hex:" + strings.Repeat("a", 65), nil
+	case "password":
+		return "ours2day", nil
 	}
 	return "", fmt.Errorf("read secret %s: %w", name, syscall.ENOENT)
 }

@@ -33,7 +33,7 @@ func Diff(from, to *Config) []string {
 			}
 		}
 	}
-	return append(lines, newPasswords(from, to)...)
+	return slices.Concat(lines, newPasswords(from, to), newKeys(from, to))
 }
 
 // change is one changed key in words, "" when it is the same.
@@ -83,6 +83,9 @@ func describe(c *Config) map[string]settings {
 	for name, v := range e.VIPs {
 		m["vip."+name] = describeVIP(v)
 		maps.Copy(m["vip."+name], describeHooks(c.VIPHooks[name], v.BeforeHold))
+		if a, ok := c.Auth[name]; ok {
+			maps.Copy(m["vip."+name], describeAuth(a))
+		}
 	}
 	for name, members := range e.Groups {
 		m["sync."+name] = settings{"vips": members}

@@ -11,9 +11,6 @@ import (
 var foreign = map[string]string{
 	"state":                   "vipd needs none: every host starts as Backup, and the priority decides",
 	"nopreempt":               "write `preempt = false`",
-	"authentication":          "VRRP has none since RFC 3768; vipd accepts adverts with a TTL of 255 only",
-	"auth_type":               "VRRP has none since RFC 3768; vipd accepts adverts with a TTL of 255 only",
-	"auth_pass":               "VRRP has none since RFC 3768; vipd accepts adverts with a TTL of 255 only",
 	"dynamic_interfaces":      "vipd always waits for interfaces that do not exist yet",
 	"enable_script_security":  "vipd always runs checks as `script_user`",
 	"script_security":         "vipd always runs checks as `script_user`",

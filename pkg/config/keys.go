@@ -36,6 +36,7 @@ var tables = []tableRow{
 	{path: "vip"},
 	{path: "vip.*", also: []string{"vrrp_instance", "vrrp", "virtual_router"}},
 	{path: "vip.*.garp"},
+	{path: "vip.*.auth", also: []string{"auth_hmac", "authentication"}},
 	{path: "vip.*.routes[]"},
 	{path: "vip_defaults", also: []string{"vrrp_defaults"}},
 	{path: "sync"},
@@ -72,7 +73,7 @@ var (
 )
 
 // keyRows is the table of keys, in the order of the manual.
-var keyRows = slices.Concat(generalRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows, pairRows)
+var keyRows = slices.Concat(generalRows, authRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows, pairRows)
 
 var generalRows = []key{
 	{path: "include", kind: list{text{what: "a file name or pattern"}}, none: "no other files",

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -189,4 +190,4 @@ func deltas(v engine.VIP) map[string]int {
 	return m
 }
 
-func names[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+func names[K cmp.Ordered, T any](m map[K]T) []K { return slices.Sorted(maps.Keys(m)) }

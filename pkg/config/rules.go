@@ -32,6 +32,9 @@ func (b *builder) rules(c *Config) {
 		b.preemptRules(s, v, c.Engine.Checks)
 		b.garpRules(s, v)
 		b.routeRules(s, v)
+		if a, ok := c.Auth[s.node.name]; ok {
+			b.authRules(s, v, a)
+		}
 	}
 	b.uniqueRouters(c.Engine.VIPs)
 	b.uniqueAddresses(c.Engine.VIPs)
@@ -93,7 +96,7 @@ func (b *builder) electionRules(s section, v engine.VIP) {
 const (
 	maxAddresses  = 255 // the count is one byte
 	maxAddresses2 = 20  // what older routers of version 2 accept
-	maxAddresses6 = 90  // what fits into 1500 bytes
+	maxAddresses6 = 90  // what fits into 1500 bytes; one less with the trailer of auth
 )
 
 // addressRules checks the list of addresses by itself.
@@ -115,7 +118,7 @@ func (b *builder) addressRules(s section, v engine.VIP) {
 	switch {
 	case listed > maxAddresses:
 		b.wrong(n, fmt.Sprintf("%d addresses of one family: an advert lists at most %d", listed, maxAddresses), "make it two VIPs in a [sync.NAME]")
-	case !v.Family4() && listed > maxAddresses6:
+	case !v.Family4() && (listed > maxAddresses6 || listed == maxAddresses6 && s.find("auth.keys") != nil):
 		b.atValue(n, Warning, fmt.Sprintf("%s: an advert with %d IPv6 addresses does not fit into 1500 bytes", n, listed), "make it two VIPs in a [sync.NAME]")
 	case v.Version == vrrp.Version2 && listed > maxAddresses2:
 		b.atValue(n, Warning, fmt.Sprintf("%s: some routers of version 2 ignore adverts with more than %d addresses", n, maxAddresses2), "")
