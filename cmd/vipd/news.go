@@ -40,6 +40,11 @@ func news(doc control.StatusDocument) []item {
 			add(4, yellow, "%s has not joined its election: %s (vipd why %s)", v.Name, v.Why, v.Name)
 		}
 	}
+	for _, v := range doc.VIPs {
+		if text := control.AuthNews(v, doc.Now); text != "" {
+			add(2, yellow, "%s: %s (vipd why %s)", v.Name, text, v.Name)
+		}
+	}
 	for _, n := range anycastNews(doc) {
 		add(n.rank, n.style, "%s", n.text)
 	}

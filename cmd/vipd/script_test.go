@@ -100,6 +100,7 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 		web.Reason, web.Why, web.Blockers = "interface", "interface eth0 is down", []engine.Blocker{{Kind: engine.BlockedInterface, Name: "eth0", Text: "interface eth0 is down"}}
 		d.Doc.VIPs[0].State, d.Doc.VIPs[0].Held, d.Doc.VIPs[0].Why = engine.Initialize, false, "startup delay"
 		d.Doc.Links[0].Up, d.Doc.Links[0].Since = false, now.Add(-12*time.Second)
+		web.Auth.Last.Time = now.Add(-2 * time.Second)
 		d.Doc.Checks[0].LastDetail = "rude \x1b[31mred\x07 answer"
 	},
 }

@@ -59,6 +59,7 @@ func (a *app) printVIP(doc control.VIPDocument) {
 	if d := v.Drained; d != nil {
 		row("drained", "by %s %s ago%s%s", d.Actor, control.Age(now.Sub(d.Since)), colon(d.Reason), untilWord(d.Until, now))
 	}
+	row("auth", "%s", authWords(v.Auth, now))
 	row("adverts", "%d sent, %d received", v.AdvertsSent, v.AdvertsReceived)
 	row("releases", "%d sent, %d received", v.ReleasesSent, v.ReleasesReceived)
 	if v.Contests > 0 {
@@ -135,6 +136,25 @@ func timerWords(v engine.VIPStatus, now time.Time) string {
 	text := fmt.Sprintf("advert every %s, active-down after %s", v.Interval, v.ActiveDown)
 	if !v.ActiveDownDue.IsZero() {
 		text += fmt.Sprintf(" (in %s)", control.Age(v.ActiveDownDue.Sub(now)))
+	}
+	return text
+}
+
+// authWords is how adverts are authenticated, and what that refused.
+func authWords(a *engine.AuthStatus, now time.Time) string {
+	if a == nil {
+		return ""
+	}
+	text := a.Mode
+	if a.ActiveKey > 0 {
+		text += fmt.Sprintf(", signs with key %d", a.ActiveKey)
+	}
+	if len(a.Keys) > 0 {
+		text += ", believes " + strings.ReplaceAll(strings.Trim(fmt.Sprint(a.Keys), "[]"), " ", ", ")
+	}
+	text += fmt.Sprintf("; %d adverts refused", a.Refused)
+	if last := a.Last; last != nil {
+		text += fmt.Sprintf(", the last %s ago from %s: %s", control.Age(now.Sub(last.Time)), last.Source, last.Detail)
 	}
 	return text
 }

@@ -95,6 +95,14 @@ var whyCases = map[string]struct {
 		v.Priority = engine.PriorityStatus{Configured: 150, Effective: 145, Terms: []engine.PriorityTerm{
 			{Source: "check", Name: "api", Delta: -20}, {Source: "check", Name: "haproxy", Delta: 15}}}
 	}},
+	"active-refusing": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.Auth.Last.Time = whyNow.Add(-300 * time.Millisecond)
+	}},
+	"backup-refusing": {"mail", func(_ *control.StatusDocument, v *engine.VIPStatus) {
+		v.Active, v.Entered, v.Reason = nil, "", "startup"
+		v.Auth = &engine.AuthStatus{Mode: "off", Refused: 1, Last: &engine.AuthRefusal{
+			Source: netip.MustParseAddr("192.0.2.3"), Detail: "signed, and there are no keys here", Time: whyNow.Add(-2 * time.Second)}}
+	}},
 	"active-draining": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) { v.Drained = whyDrain }},
 	"active-unknown-reason": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		v.Reason, v.Entered = "phase-of-moon", "the moon is full."

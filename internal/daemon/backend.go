@@ -24,6 +24,7 @@ func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
 		return doc, err
 	}
 	cfg := d.cfg.Load()
+	d.authenticated(cfg, doc.VIPs)
 	doc.Node.Name = cfg.Engine.Node
 	d.reloads.mu.Lock()
 	doc.Node.Config = d.reloads.status
@@ -45,7 +46,7 @@ func (d *Daemon) edge() control.EdgeStatus {
 		if p.key.family4 {
 			family = "ipv4"
 		}
-		for cause, n := range p.counters() {
+		for cause, n := range p.refused(p.conn.Load()).causes {
 			s.Dropped = append(s.Dropped, control.DropCount{Interface: p.key.link, Family: family, Reason: string(cause), Count: n})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,7 @@ type port struct {
 	conn    atomic.Pointer[vrrpnet.Conn]
 	members atomic.Pointer[membership]
 	cancel  context.CancelFunc
-	past    atomic.Pointer[map[vrrp.Cause]uint64] // counted by sockets that are closed
+	past    atomic.Pointer[refusals] // counted by sockets that are closed
 
 	// The batch of the current turn, used in turns only.
 	out  []vrrpnet.Outgoing
@@ -48,7 +49,7 @@ type membership struct {
 func newPort(key portKey, log *slog.Logger) *port {
 	p := &port{key: key, log: log, kick: make(chan struct{}, 1)}
 	p.members.Store(&membership{})
-	p.past.Store(&map[vrrp.Cause]uint64{})
+	p.past.Store(&refusals{})
 	return p
 }
 
@@ -88,7 +89,7 @@ func (p *port) run(ctx context.Context, post func(...engine.Event)) {
 		p.conn.Store(conn)
 		err = conn.Run(ctx, func(batch []vrrpnet.Received) { post(p.translate(batch)...) })
 		p.conn.Store(nil)
-		p.keep(conn.Counters().Dropped)
+		p.past.Store(p.refused(conn))
 		if err != nil {
 			p.log.Debug("advert socket lost", "interface", p.key.link, "error", err)
 		}
@@ -110,35 +111,39 @@ func (p *port) poll(post func(...engine.Event)) {
 func (p *port) translate(batch []vrrpnet.Received) []engine.Event {
 	evs := make([]engine.Event, len(batch))
 	for i, r := range batch {
-		evs[i] = engine.AdvertReceived{Interface: p.key.link, Source: r.Source, Advert: r.Advert, Checksum: r.Checksum}
+		evs[i] = engine.AdvertReceived{Interface: p.key.link, Source: r.Source, Advert: r.Advert, Checksum: r.Checksum, Signed: r.Signed}
 	}
 	return evs
 }
 
-// keep adds the drops of a socket that ends to those of earlier ones.
-func (p *port) keep(dropped map[vrrp.Cause]uint64) {
-	sum := p.dropped(dropped)
-	p.past.Store(&sum)
+// refusals counts what was not believed.
+type refusals struct {
+	causes map[vrrp.Cause]uint64
+	auth   map[uint8]vrrpnet.Refusals // by VRID
 }
 
-// dropped adds what earlier sockets dropped to the counters of one.
-func (p *port) dropped(now map[vrrp.Cause]uint64) map[vrrp.Cause]uint64 {
-	sum := make(map[vrrp.Cause]uint64, len(now))
-	for cause, n := range *p.past.Load() {
-		sum[cause] += n
+// add adds those of a socket.
+func (r *refusals) add(c vrrpnet.Counters) *refusals {
+	sum := &refusals{causes: map[vrrp.Cause]uint64{}, auth: map[uint8]vrrpnet.Refusals{}}
+	maps.Copy(sum.causes, r.causes)
+	for cause, n := range c.Dropped {
+		sum.causes[cause] += n
 	}
-	for cause, n := range now {
-		sum[cause] += n
+	maps.Copy(sum.auth, r.auth)
+	for vrid, last := range c.Refused {
+		last.Count += sum.auth[vrid].Count
+		sum.auth[vrid] = last
 	}
 	return sum
 }
 
-// counters returns the drops by cause since the daemon started.
-func (p *port) counters() map[vrrp.Cause]uint64 {
-	if c := p.conn.Load(); c != nil {
-		return p.dropped(c.Counters().Dropped)
+// refused returns what was refused since the daemon started, by a socket and those
+// before it.
+func (p *port) refused(conn *vrrpnet.Conn) *refusals {
+	if conn == nil {
+		return p.past.Load()
 	}
-	return p.dropped(nil)
+	return p.past.Load().add(conn.Counters())
 }
 
 var errNoSocket = errors.New("the interface has no socket yet")

@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"log/slog"
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/vrrp"
@@ -34,10 +36,18 @@ func TestPortWithoutSocket(t *testing.T) {
 func TestPortCountsOverSockets(t *testing.T) {
 	t.Parallel()
 	p := newPort(portKey{"eth0", true}, slog.New(slog.DiscardHandler))
-	p.keep(map[vrrp.Cause]uint64{vrrp.CauseChecksum: 3})
-	p.keep(map[vrrp.Cause]uint64{vrrp.CauseChecksum: 4, vrrp.CauseHopLimit: 1})
-	want := map[vrrp.Cause]uint64{vrrp.CauseChecksum: 7, vrrp.CauseHopLimit: 1}
-	if diff := cmp.Diff(want, p.counters()); diff != "" {
+	for _, c := range []vrrpnet.Counters{
+		{Dropped: map[vrrp.Cause]uint64{vrrp.CauseChecksum: 3}, Refused: map[uint8]vrrpnet.Refusals{51: {Count: 2, Detail: "old"}, 52: {Count: 1, Detail: "other"}}},
+		{Dropped: map[vrrp.Cause]uint64{vrrp.CauseChecksum: 4, vrrp.CauseHopLimit: 1}, Refused: map[uint8]vrrpnet.Refusals{51: {Count: 5, Detail: "new"}}},
+	} {
+		p.past.Store(p.past.Load().add(c))
+	}
+	got := p.refused(nil)
+	if diff := cmp.Diff(map[vrrp.Cause]uint64{vrrp.CauseChecksum: 7, vrrp.CauseHopLimit: 1}, got.causes); diff != "" {
+		t.Error(diff)
+	}
+	want := map[uint8]vrrpnet.Refusals{51: {Count: 7, Detail: "new"}, 52: {Count: 1, Detail: "other"}}
+	if diff := cmp.Diff(want, got.auth, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Error(diff)
 	}
 }

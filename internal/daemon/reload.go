@@ -240,7 +240,7 @@ func (d *Daemon) forget(ev engine.Event) {
 // other host may send from.
 func (d *Daemon) membership(cfg *config.Config, key portKey) *membership {
 	m := &membership{own: d.ownAddresses(key.link)}
-	for _, v := range cfg.Engine.VIPs {
+	for name, v := range cfg.Engine.VIPs {
 		if v.Interface != key.link || v.Family4() != key.family4 {
 			continue
 		}
@@ -249,6 +249,9 @@ func (d *Daemon) membership(cfg *config.Config, key portKey) *membership {
 			if p.Addr().Is4() == key.family4 {
 				mem.Addresses = append(mem.Addresses, p.Addr())
 			}
+		}
+		if a, ok := cfg.Auth[name]; ok {
+			mem.Auth = &a
 		}
 		m.members = append(m.members, mem)
 	}

@@ -35,6 +35,7 @@ type (
 		Source    netip.Addr
 		Advert    vrrp.Advert
 		Checksum  vrrp.Checksum // form it was sent in (v3 over IPv4)
+		Signed    bool          `json:",omitempty"` // by who knows a key of ours
 	}
 
 	// LinkChanged is the whole state of a link after a change, or its first

@@ -53,6 +53,8 @@ type VIPStatus struct {
 
 	BeforeHold *HookStatus `json:"before_hold,omitempty"` // what the takeover waits for
 
+	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it
+
 	AdvertsSent      uint64            `json:"adverts_sent"`
 	AdvertsReceived  uint64            `json:"adverts_received"`
 	ReleasesSent     uint64            `json:"releases_sent"`
@@ -128,6 +130,23 @@ type HookStatus struct {
 	VIP   string    `json:"vip"` // whose it is: that of another member holds up a whole sync group
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"` // it is waited for no longer than that
+}
+
+// AuthStatus tells how the adverts of a VIP are authenticated. The engine knows no
+// secrets: whoever sends and receives adverts for it fills this in.
+type AuthStatus struct {
+	Mode      string       `json:"mode"`                 // as configured, off = not at all
+	Keys      []int        `json:"keys,omitempty"`       // ids of those that are believed
+	ActiveKey int          `json:"active_key,omitempty"` // id of the one that signs
+	Refused   uint64       `json:"refused"`              // adverts that were good but for this
+	Last      *AuthRefusal `json:"last_refused,omitempty"`
+}
+
+// AuthRefusal is an advert that was refused.
+type AuthRefusal struct {
+	Source netip.Addr `json:"source"` // as it claims
+	Detail string     `json:"detail"` // "key id 2 unknown"
+	Time   time.Time  `json:"time"`
 }
 
 // Tracked is a check or interface that a VIP tracks.

@@ -50,6 +50,14 @@ type Auth struct {
 // signs reports whether adverts are sent with a trailer.
 func (a *Auth) signs() bool { return a.Mode == AuthPermissive || a.Mode == AuthEnforce }
 
+// Signing is the id of the key that adverts are signed with, 0 when they are not.
+func (a *Auth) Signing() uint8 {
+	if !a.signs() {
+		return 0
+	}
+	return a.ActiveKey
+}
+
 // verifies reports whether adverts may come with a trailer.
 func (a *Auth) verifies() bool { return a != nil && a.Mode != AuthPassword }
 
