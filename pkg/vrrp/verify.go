@@ -1,7 +1,7 @@
 package vrrp
 
 import (
-	"crypto/subtle"
+	"crypto/hmac"
 	"encoding/binary"
 	"net/netip"
 	"time"
@@ -91,7 +91,7 @@ func (m *member) authenticate(d Datagram, message, trailer []byte, marks *Marks)
 	case m.Auth.Mode == AuthPassword:
 		var want [authLen]byte
 		copy(want[:], m.Auth.Password)
-		if subtle.ConstantTimeCompare(message[len(message)-authLen:], want[:]) == 0 {
+		if !hmac.Equal(message[len(message)-authLen:], want[:]) {
 			return false, errPassword
 		}
 		return false, nil
@@ -115,7 +115,7 @@ func (m *member) verify(d Datagram, message, trailer []byte, marks *Marks) *Disc
 	if mac == nil {
 		return errUnknownKey[trailer[offKeyID]]
 	}
-	if subtle.ConstantTimeCompare(mac.sum(message, trailer, d.Source), trailer[offHMAC:]) == 0 {
+	if !hmac.Equal(mac.sum(message, trailer, d.Source), trailer[offHMAC:]) {
 		return errHMAC
 	}
 	if !marks.move(sender{m.VRID, d.Source}, seq, d.Time, m.Auth) {
