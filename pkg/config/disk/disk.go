@@ -84,11 +84,7 @@ const maxSecret = 4096
 // where that is not set. A file that anybody may read is no secret.
 func (r Reader) Secret(name string) (string, error) {
 	if !filepath.IsAbs(name) {
-		dir := os.Getenv("CREDENTIALS_DIRECTORY")
-		if dir == "" {
-			dir = credentials
-		}
-		name = filepath.Join(dir, name)
+		name = credential(name)
 	}
 	f, err := r.Open(name)
 	if err != nil {
@@ -99,6 +95,23 @@ func (r Reader) Secret(name string) (string, error) {
 		return "", fmt.Errorf("read secret %s: %w", name, bare(err))
 	}
 	return text, nil
+}
+
+// credential is the file of a credential. Our unit has systemd load the files of
+// /etc/vipd/credentials, which then are vipd_NAME; a credential of just that name
+// comes first.
+func credential(name string) string {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if dir == "" {
+		return filepath.Join(credentials, name)
+	}
+	loaded := filepath.Join(dir, "vipd_"+name)
+	if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(loaded); err == nil {
+			return loaded
+		}
+	}
+	return filepath.Join(dir, name)
 }
 
 func readSecret(f *os.File) (string, error) {

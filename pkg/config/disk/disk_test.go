@@ -65,7 +65,13 @@ func TestSecret(t *testing.T) {
 		}
 	}
 	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", 5000))
-	for _, name := range []string{"good", "group", filepath.Join(dir, "good")} {
+	for name, text := range map[string]string{"vipd_loaded": "s3cret", "vipd_good": "another"} { // as our unit loads them
+		write(t, filepath.Join(dir, name), text)
+		if err := os.Chmod(filepath.Join(dir, name), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"good", "group", "loaded", filepath.Join(dir, "good")} {
 		if got, err := (disk.Reader{}).Secret(name); got != "s3cret" || err != nil {
 			t.Errorf("%s holds %q, %v", name, got, err)
 		}
