@@ -55,6 +55,9 @@ func news(doc control.StatusDocument) []item {
 	if doc.Node.Config.RestartRequired {
 		add(4, yellow, "[control] or [metrics] changed in %s: a restart applies that", doc.Node.Config.Path)
 	}
+	if doc.Node.Replaced {
+		add(4, yellow, "vipd %s runs, and its program has been replaced: a restart takes the new one into use", doc.Node.Version)
+	}
 	for _, c := range doc.Checks {
 		if c.State == checkDown {
 			add(2, yellow, "%s is down: %s", c.Name, effect(doc.Status, c))

@@ -40,7 +40,8 @@ type Node struct {
 	Version  string       `json:"version"`
 	Revision string       `json:"revision,omitempty"` // of the source
 	PID      int          `json:"pid"`
-	Watchdog uint64       `json:"watchdog_pings,omitempty"` // sent to systemd
+	Replaced bool         `json:"program_replaced,omitempty"` // by an upgrade: a restart takes the new one into use
+	Watchdog uint64       `json:"watchdog_pings,omitempty"`   // sent to systemd
 	Config   ConfigStatus `json:"config"`
 	Edge     EdgeStatus   `json:"edge"`
 	Events   EventsStatus `json:"events"`

@@ -17,7 +17,7 @@ import (
 // Status implements control.Source.
 func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
 	doc := control.StatusDocument{Node: control.Node{
-		Version: d.opts.Version, Revision: d.opts.Revision, PID: os.Getpid(), Watchdog: d.pings.Load(), Edge: d.edge(),
+		Version: d.opts.Version, Revision: d.opts.Revision, PID: os.Getpid(), Replaced: replaced(), Watchdog: d.pings.Load(), Edge: d.edge(),
 	}}
 	var err error
 	if doc.Status, err = ask(ctx, d, d.status); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -64,13 +65,24 @@ func (d *Daemon) startSpeaker() {
 	})
 }
 
+// running is this program, also after an upgrade has put another one in its
+// place.
+const running = "/proc/self/exe"
+
 // speakerCommand is how this program becomes the speaker.
 func speakerCommand() []string {
 	self, err := os.Executable()
-	if err != nil {
-		self = "/proc/self/exe"
+	if err != nil || replaced() {
+		self = running
 	}
 	return []string{self, "speaker"}
+}
+
+// replaced reports whether an upgrade has put another program in the place of
+// the one that runs.
+func replaced() bool {
+	link, err := os.Readlink(running)
+	return err == nil && strings.HasSuffix(link, " (deleted)")
 }
 
 // withPasswords adds the secrets, which the engine does not know.

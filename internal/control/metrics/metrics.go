@@ -52,7 +52,7 @@ func vipDesc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descUp         = desc("up", "Whether the daemon's loop answers; most others are missing while it does not.")
 	descReady      = desc("ready", "Whether every VIP takes part in its election, as ACTIVE or BACKUP, and every anycast service is announced.")
-	descRestart    = desc("restart_required", "Whether the file has a change that a reload does not apply.")
+	descRestart    = desc("restart_required", "Whether the file has a change that a reload does not apply, or the program was upgraded.")
 	descWatchdog   = desc("watchdog_pings_total", "Pings sent to systemd's watchdog.")
 	descBuild      = desc("build_info", "Constant 1, labelled with what runs.", "version", "revision", "goversion")
 	descConfig     = desc("config_info", "Constant 1, labelled with the digest of the running configuration.", "config_hash")
@@ -114,7 +114,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	m.gauge(descConfig, 1, doc.Node.Config.Hash)
 	m.gauge(descReloadOK, truth(doc.Node.Config.LastReloadOK))
 	m.gauge(descReloadTime, unixSeconds(doc.Node.Config.Loaded))
-	m.gauge(descRestart, truth(doc.Node.Config.RestartRequired))
+	m.gauge(descRestart, truth(doc.Node.Config.RestartRequired || doc.Node.Replaced))
 	m.gauge(descReady, truth(len(control.NotReady(doc.Status)) == 0))
 	m.gauge(descDrained, truth(doc.Drained))
 	m.counter(descWatchdog, doc.Node.Watchdog)
