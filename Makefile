@@ -15,6 +15,10 @@ BUILD   := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 GOLANGCI_VERSION := v2.6.2
 GOLANGCI         := bin/tools/golangci-lint-$(GOLANGCI_VERSION)
 
+# Makes deb and rpm. Later versions need modules that the proxy does not serve.
+NFPM_VERSION := v2.45.1
+NFPM         := bin/tools/nfpm-$(NFPM_VERSION)
+
 # FUZZTIME is for each fuzz function, SEEDS are the worlds of `make sim`, ARCHES
 # those of `make dist`, BENCH more flags of the benchmarks (-h lists them).
 FUZZTIME ?= 60s
@@ -25,7 +29,7 @@ BENCH    ?=
 # Labs measure time, so they run one after the other and without the race
 # detector. The detector needs a C compiler; without one tests run without it.
 LABS  := ./testenv/...
-LAB    = VIPD_BIN=$(CURDIR)/bin/vipd $(GO) test -json -count=1 -timeout 15m -p 1 $(LABS)
+LAB    = VIPD_BIN=$(CURDIR)/bin/vipd NFPM=$(CURDIR)/$(NFPM) $(GO) test -json -count=1 -timeout 15m -p 1 $(LABS)
 UNITS  = $(shell $(GO) list ./... | grep -v '/vipd/testenv')
 RACE  := $(if $(shell command -v gcc),-race)
 MAN    = $(wildcard docs/man/*.[1-8])
@@ -33,7 +37,7 @@ MAN    = $(wildcard docs/man/*.[1-8])
 # What no test may skip. Root can install it all (see the target deps); others
 # skip what is missing, and the last lines say so.
 ifeq ($(shell id -u),0)
-export VIPD_REQUIRE ?= netns,keepalived,frr,bird,promtool
+export VIPD_REQUIRE ?= netns,keepalived,frr,bird,promtool,nfpm
 endif
 
 .PHONY: help build demo test check lint fmt unit race fuzz sim lab bench man dist ci go deps clean
@@ -48,7 +52,7 @@ build: go ## build bin/vipd, a static binary
 demo: build ## show failovers on this machine, with times: no root, nothing left behind
 	bin/vipd demo
 
-test: go deps lint build ## everything: install what the labs need, lint, all tests, all labs
+test: go deps lint build $(NFPM) ## everything: install what the labs need, lint, all tests, all labs
 	@{ ok=0; \
 	   $(GO) test -json -count=1 -timeout 15m $(RACE) $(UNITS) || ok=1; \
 	   $(LAB) || ok=1; \
@@ -80,7 +84,7 @@ fuzz: go ## each fuzz function in turn, for FUZZTIME
 sim: go ## simulate SEEDS clusters with random faults
 	$(GO) test -count=1 -timeout 60m ./pkg/engine/sim -seeds $(SEEDS)
 
-lab: go deps build ## the namespace labs, with keepalived and FRR
+lab: go deps build $(NFPM) ## the namespace labs, with keepalived and FRR
 	@$(LAB) | $(GO) run ./testenv/summary
 
 bench: go deps build ## measure against keepalived and FRR in one run; writes docs/benchmarks.md
@@ -91,20 +95,24 @@ man: ## check the manual pages
 	 elif ! command -v mandoc >/dev/null; then echo "manual pages not checked: no mandoc (apt-get install mandoc)"; \
 	 else mandoc -T lint -W warning $(MAN); fi
 
-dist: go man ## release archives and their checksums in dist/
+dist: go man build $(NFPM) ## deb, rpm, archives and their checksums in dist/
 	@rm -rf dist && mkdir dist
-	@for arch in $(ARCHES); do \
+	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(testenv/version --date)}; \
+	 for arch in $(ARCHES); do \
 	   name=vipd-$(VERSION)-linux-$$arch; dir=dist/$$name; \
 	   mkdir -p "$$dir"; \
 	   CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build $(BUILD) -o "$$dir/vipd" ./cmd/vipd; \
+	   for format in deb rpm; do \
+	     NFPM=$(NFPM) GO=$(GO) VIPD=bin/vipd contrib/packaging/build $$format "$$dir/vipd" $$arch $(VERSION) dist >/dev/null; \
+	   done; \
 	   for part in README.md CHANGELOG.md LICENSE docs/man examples contrib; do \
 	     if [ -e "$$part" ]; then cp -r "$$part" "$$dir/"; fi; \
 	   done; \
-	   tar -C dist --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$${SOURCE_DATE_EPOCH:-$$(testenv/version --date)}" \
+	   tar -C dist --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$$SOURCE_DATE_EPOCH" \
 	     -cf - "$$name" | gzip -n -9 >"dist/$$name.tar.gz"; \
 	   rm -r "$$dir"; \
 	 done
-	@cd dist && sha256sum *.tar.gz | tee sha256sums
+	@cd dist && sha256sum * | tee sha256sums
 
 ci: test ## what continuous integration runs
 
@@ -125,3 +133,10 @@ $(GOLANGCI): | go
 	@GOBIN=$(CURDIR)/bin/tools CGO_ENABLED=0 GOTOOLCHAIN=$$($(GO) env GOVERSION) GOFLAGS= \
 	   $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv bin/tools/golangci-lint $@
+
+$(NFPM): | go
+	@echo "building nfpm $(NFPM_VERSION), once"
+	@mkdir -p bin/tools
+	@GOBIN=$(CURDIR)/bin/tools CGO_ENABLED=0 GOTOOLCHAIN=$$($(GO) env GOVERSION) GOFLAGS= \
+	   $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+	@mv bin/tools/nfpm $@
