@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vipd/vipd/internal/control"
 	"github.com/vipd/vipd/pkg/engine"
@@ -47,6 +48,9 @@ func news(doc control.StatusDocument) []item {
 	}
 	for _, n := range anycastNews(doc) {
 		add(n.rank, n.style, "%s", n.text)
+	}
+	if by := doc.Node.Config.ConfirmBy; !by.IsZero() {
+		add(1, yellow, "the last reload is taken back in %s, unless you type: vipd reload --confirm", max(by.Sub(doc.Now), 0).Round(time.Second))
 	}
 	if c := doc.Node.Config; !c.LastReloadOK {
 		add(1, red, "the last reload, %s ago, was refused: %s; %s still runs (vipd check-config)",

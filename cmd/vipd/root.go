@@ -65,6 +65,7 @@ func (a *app) root() *cobra.Command {
 		a.undrainCommand(),
 		a.failoverCommand(),
 		a.reloadCommand(),
+		a.diffCommand(),
 		a.initCommand(),
 		a.demoCommand(),
 		a.speakerCommand(),

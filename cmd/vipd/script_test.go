@@ -89,6 +89,10 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 	"well": func(d *controltest.Daemon, _ *control.Options) {
 		d.Doc.Checks[0].State = "up"
 	},
+	"waiting": func(d *controltest.Daemon, _ *control.Options) {
+		d.Doc.Node.Config.ConfirmBy = d.Doc.Now.Add(42 * time.Second)
+		d.Reloads = control.ReloadResult{Refused: "the last reload waits for its confirmation, and is taken back in 42s"}
+	},
 	"unchanged": func(d *controltest.Daemon, _ *control.Options) { d.Reloads.Changes = nil },
 	"faulty": func(d *controltest.Daemon, _ *control.Options) {
 		now := d.Doc.Now

@@ -8,7 +8,9 @@ What keepalived calls MASTER is ACTIVE here. The manual is vipd(8).
 Usage:
     vipd run [-c FILE]                 the daemon: what systemd starts
     vipd check-config [FILE]           every problem of a configuration file at once
-    vipd reload [--dry-run]            have the configuration read again
+    vipd diff                          what a reload would change, in words
+    vipd reload [--confirm-within 60s] have the configuration read again, and take that
+                                       back unless vipd reload --confirm comes in time
 
     vipd status [NAME] [-w]            everything on one screen, or one vip or service
     vipd watch [-n 1s] [-w]            the same, live, with the latest events

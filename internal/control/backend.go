@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/engine/whatif"
@@ -47,6 +48,17 @@ type Commander interface {
 
 	// Reload reads the configuration again and, unless it is only a dry run,
 	// applies it when it is valid. An invalid one is a result with Problems, not an
-	// error, and changes nothing.
-	Reload(ctx context.Context, actor engine.Actor, dry bool) (ReloadResult, error)
+	// error, and changes nothing; so does one that is Refused, because the reload
+	// before it waits for its confirmation.
+	Reload(ctx context.Context, actor engine.Actor, how ReloadKind) (ReloadResult, error)
+
+	// Confirm keeps what a reload with ConfirmWithin has changed. It is Refused when
+	// none waits for that.
+	Confirm(ctx context.Context, actor engine.Actor) (ReloadResult, error)
+}
+
+// ReloadKind says how to reload.
+type ReloadKind struct {
+	Dry           bool          // only say what would change
+	ConfirmWithin time.Duration // take it back after this time unless it is confirmed; 0 = never
 }

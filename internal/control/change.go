@@ -123,30 +123,6 @@ func (s *Server) runCheck(c call) (any, error) {
 	return res, nil
 }
 
-// reload answers POST /v1/reload.
-func (s *Server) reload(c call) (any, error) {
-	var req ReloadRequest
-	if err := decode(c.body, &req); err != nil {
-		return nil, err
-	}
-	ctx, cancel := limit(c.Context(), false)
-	defer cancel()
-	res, err := s.back.Reload(ctx, c.actor, req.DryRun)
-	if err != nil {
-		return nil, err
-	}
-	if n := len(res.Problems); n > 0 {
-		p := problem(ProblemConfig, fmt.Sprintf("the configuration has %s; what ran before still runs", count(n, "problem")))
-		p.Problems, p.Hint = res.Problems, "vipd check-config"
-		return nil, p
-	}
-	res.Schema, res.DryRun = schemaReload, req.DryRun
-	if res.Changes == nil {
-		res.Changes = []string{}
-	}
-	return res, nil
-}
-
 // released waits until none of the VIPs (all when names is empty) is held, and
 // no service is announced or has its addresses here.
 func (s *Server) released(ctx context.Context, names []string) error {

@@ -124,9 +124,21 @@ func (c Client) Failover(ctx context.Context, name string) (AnswerDocument, erro
 
 // Reload has the configuration read again, or, dry, only says what that would
 // change.
-func (c Client) Reload(ctx context.Context, dry bool) (ReloadResult, error) {
+func (c Client) Reload(ctx context.Context, req ReloadRequest) (ReloadResult, error) {
 	var doc ReloadResult
-	return doc, c.post(ctx, "/v1/reload", ReloadRequest{DryRun: dry}, &doc)
+	return doc, c.post(ctx, "/v1/reload", req, &doc)
+}
+
+// Confirm keeps what a reload has changed that would be taken back.
+func (c Client) Confirm(ctx context.Context) (ReloadResult, error) {
+	var doc ReloadResult
+	return doc, c.post(ctx, "/v1/reload/confirm", nil, &doc)
+}
+
+// Diff says what a reload would change.
+func (c Client) Diff(ctx context.Context) (ReloadResult, error) {
+	var doc ReloadResult
+	return doc, c.get(ctx, "/v1/diff", &doc)
 }
 
 // EventQuery says which events a client wants.

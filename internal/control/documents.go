@@ -73,6 +73,7 @@ type ConfigStatus struct {
 	LastReload      time.Time `json:"last_reload,omitzero"` // last attempt; zero = none since the start
 	LastReloadOK    bool      `json:"last_reload_ok"`       // true while there was none
 	LastReloadError string    `json:"last_reload_error,omitempty"`
+	ConfirmBy       time.Time `json:"confirm_by,omitzero"`        // when the former configuration comes back by itself; zero = it does not
 	RestartRequired bool      `json:"restart_required,omitempty"` // [control] or [metrics] changed: a restart applies that
 }
 
@@ -157,9 +158,14 @@ type ReloadResult struct {
 	DryRun   bool     `json:"dry_run,omitempty"`  // nothing was changed
 	Changes  []string `json:"changes"`            // "vip.web.priority: 150 -> 140"; none = the files say what runs already
 	Warnings []string `json:"warnings,omitempty"` // as check-config prints them
+	// ConfirmBy is when the former configuration comes back by itself, unless this
+	// one is confirmed before; zero = never.
+	ConfirmBy time.Time `json:"confirm_by,omitzero"`
 	// Problems, when there are any, are why nothing was changed, as check-config
 	// prints them. The client gets them as a [Problem].
 	Problems []string `json:"-"`
+	// Refused is why there was no reload at all, "" when there was.
+	Refused string `json:"-"`
 }
 
 // AnswerDocument is the answer to a drain, undrain or failover that was carried
@@ -183,7 +189,8 @@ type DrainRequest struct {
 
 // ReloadRequest is the body of POST /v1/reload.
 type ReloadRequest struct {
-	DryRun bool `json:"dry_run,omitempty"` // say what would change, and change nothing
+	DryRun        bool   `json:"dry_run,omitempty"`        // say what would change, and change nothing
+	ConfirmWithin string `json:"confirm_within,omitempty"` // "60s": take it back then, unless it is confirmed; "" = never
 }
 
 // healthDocument is the answer to GET /healthz and /readyz, schema

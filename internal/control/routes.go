@@ -54,6 +54,7 @@ func (s *Server) routes() []route {
 		get("/v1/bgp/neighbors", s.bgp),
 		get("/v1/bgp/neighbors/{name}/why", s.whyNeighbor),
 		get("/v1/config", s.config),
+		get("/v1/diff", s.diff),
 		get("/v1/what-if", s.whatIf),
 		get("/healthz", s.health),
 		get("/readyz", s.ready),
@@ -63,6 +64,7 @@ func (s *Server) routes() []route {
 		post("/v1/vips/{name}/failover", s.failover),
 		post("/v1/checks/{name}/run", s.runCheck),
 		post("/v1/reload", s.reload),
+		post("/v1/reload/confirm", s.confirm),
 	)
 }
 

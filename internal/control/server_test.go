@@ -284,7 +284,7 @@ func TestNotPermitted(t *testing.T) {
 		for _, change := range []func() error{
 			func() error { _, err := client.Undrain(soon(t), nil); return err },
 			func() error { _, err := client.Failover(soon(t), "web"); return err },
-			func() error { _, err := client.Reload(soon(t), false); return err },
+			func() error { _, err := client.Reload(soon(t), control.ReloadRequest{}); return err },
 			func() error { _, err := client.RunCheck(soon(t), "api"); return err },
 		} {
 			wantProblem(t, change(), control.ProblemNotPermitted, want[0], want[1])
@@ -324,7 +324,7 @@ func TestReloadInvalid(t *testing.T) {
 	d := pair()
 	d.Reloads = control.ReloadResult{Problems: []string{"vipd.toml:6:8: error: x", "vipd.toml:7:1: error: y"}}
 	client, _, _ := serve(t, d, control.Options{})
-	_, err := client.Reload(soon(t), false)
+	_, err := client.Reload(soon(t), control.ReloadRequest{})
 	wantProblem(t, err, control.ProblemConfig, "the configuration has 2 problems; what ran before still runs", "vipd check-config")
 	var p *control.Problem
 	if errors.As(err, &p); len(p.Problems) != 2 {

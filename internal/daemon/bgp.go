@@ -65,15 +65,15 @@ func (d *Daemon) startSpeaker() {
 	})
 }
 
-// running is this program, also after an upgrade has put another one in its
+// ownProgram is this program, also after an upgrade has put another one in its
 // place.
-const running = "/proc/self/exe"
+const ownProgram = "/proc/self/exe"
 
 // speakerCommand is how this program becomes the speaker.
 func speakerCommand() []string {
 	self, err := os.Executable()
 	if err != nil || replaced() {
-		self = running
+		self = ownProgram
 	}
 	return []string{self, "speaker"}
 }
@@ -81,7 +81,7 @@ func speakerCommand() []string {
 // replaced reports whether an upgrade has put another program in the place of
 // the one that runs.
 func replaced() bool {
-	link, err := os.Readlink(running)
+	link, err := os.Readlink(ownProgram)
 	return err == nil && strings.HasSuffix(link, " (deleted)")
 }
 

@@ -105,7 +105,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 	log := opts.Log
 	d := &Daemon{
 		opts: opts, log: log, clock: clock, drains: newDrains(opts.StateDir),
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), reloads: reloads{armed: make(chan time.Time, 1)},
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
 		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), first: cfg, timings: metrics.NewTimings(), takeovers: takeovers{},
@@ -175,6 +175,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { return d.clock.Run(run, d.alarm) })
 	edges.Go(func() error { return server.Run(run) })
 	edges.Go(func() error { d.hangups(run); return nil })
+	edges.Go(func() error { d.reverts(run); return nil })
 
 	if d.recorder != nil {
 		edges.Go(func() error { d.recorder.Run(run, d.recordingEnded); return nil })
@@ -213,8 +214,12 @@ func (d *Daemon) hangups(ctx context.Context) {
 	for {
 		select {
 		case <-hup:
-			if _, err := d.Reload(ctx, engine.Actor{Name: "SIGHUP"}, false); err != nil {
+			result, err := d.Reload(ctx, engine.Actor{Name: "SIGHUP"}, control.ReloadKind{})
+			switch {
+			case err != nil:
 				d.log.Error("reload", "error", err)
+			case result.Refused != "":
+				d.log.Error("reload refused", "by", "SIGHUP", "why", result.Refused)
 			}
 		case <-ctx.Done():
 			return

@@ -24,7 +24,9 @@ import (
 
 // reloads remembers how the last reload went.
 type reloads struct {
-	one sync.Mutex // one reload at a time
+	one   sync.Mutex     // one reload at a time
+	waits *unconfirmed   // nil = none; with one
+	armed chan time.Time // when to take it back, zero = never
 
 	mu     sync.Mutex
 	status control.ConfigStatus
@@ -72,15 +74,19 @@ func (d *Daemon) plan() (*config.Config, control.ReloadResult, error) {
 }
 
 // Reload implements control.Commander.
-func (d *Daemon) Reload(_ context.Context, actor engine.Actor, dry bool) (control.ReloadResult, error) {
+func (d *Daemon) Reload(_ context.Context, actor engine.Actor, how control.ReloadKind) (control.ReloadResult, error) {
 	d.reloads.one.Lock()
 	defer d.reloads.one.Unlock()
-	if dry {
+	if how.Dry {
 		_, result, err := d.plan()
 		return result, err
 	}
+	if why := d.reloads.waits.refusal(); why != "" {
+		return control.ReloadResult{Hash: hash(d.cfg.Load()), Refused: why}, nil
+	}
 	d.notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
 	defer d.notify("READY=1")
+	former := d.cfg.Load()
 	cfg, result, err := d.plan()
 	if err != nil {
 		return result, err
@@ -96,6 +102,13 @@ func (d *Daemon) Reload(_ context.Context, actor engine.Actor, dry bool) (contro
 		return result, errEnded
 	}
 	d.reloads.tried(time.Now(), "")
+	if how.ConfirmWithin > 0 && len(result.Changes) > 0 {
+		result.ConfirmBy = time.Now().Add(how.ConfirmWithin)
+		d.reloads.wait(&unconfirmed{former: former, within: how.ConfirmWithin, by: result.ConfirmBy})
+		if !d.noteReload(engine.Notice, actor, fmt.Sprintf("the former configuration comes back in %s unless this one is confirmed", how.ConfirmWithin)) {
+			return result, errEnded
+		}
+	}
 	return result, nil
 }
 

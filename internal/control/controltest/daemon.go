@@ -193,7 +193,16 @@ func (d *Daemon) RunCheck(ctx context.Context, name string) (control.CheckResult
 }
 
 // Reload implements control.Commander.
-func (d *Daemon) Reload(context.Context, engine.Actor, bool) (control.ReloadResult, error) {
+func (d *Daemon) Reload(_ context.Context, _ engine.Actor, how control.ReloadKind) (control.ReloadResult, error) {
+	res := d.Reloads
+	if how.ConfirmWithin > 0 {
+		res.ConfirmBy = d.Doc.Now.Add(how.ConfirmWithin)
+	}
+	return res, nil
+}
+
+// Confirm implements control.Commander.
+func (d *Daemon) Confirm(context.Context, engine.Actor) (control.ReloadResult, error) {
 	return d.Reloads, nil
 }
 

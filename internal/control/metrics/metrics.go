@@ -50,17 +50,18 @@ func vipDesc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descUp         = desc("up", "Whether the daemon's loop answers; most others are missing while it does not.")
-	descReady      = desc("ready", "Whether every VIP takes part in its election, as ACTIVE or BACKUP, and every anycast service is announced.")
-	descRestart    = desc("restart_required", "Whether the file has a change that a reload does not apply, or the program was upgraded.")
-	descWatchdog   = desc("watchdog_pings_total", "Pings sent to systemd's watchdog.")
-	descBuild      = desc("build_info", "Constant 1, labelled with what runs.", "version", "revision", "goversion")
-	descConfig     = desc("config_info", "Constant 1, labelled with the digest of the running configuration.", "config_hash")
-	descReloadOK   = desc("config_last_reload_successful", "Whether the last reload was applied; 1 while there was none.")
-	descReloadTime = desc("config_last_reload_timestamp_seconds", "When the running configuration was read.")
-	descUnsaved    = desc("events_unsaved", "Events that wait for the disk; absent when none are kept over a restart.")
-	descLostEvents = desc("events_dropped_total", "Events that waited too long for the disk; absent when none are kept over a restart.")
-	descDrained    = desc("drained", "Whether every VIP and anycast service is drained.")
+	descUp          = desc("up", "Whether the daemon's loop answers; most others are missing while it does not.")
+	descReady       = desc("ready", "Whether every VIP takes part in its election, as ACTIVE or BACKUP, and every anycast service is announced.")
+	descRestart     = desc("restart_required", "Whether the file has a change that a reload does not apply, or the program was upgraded.")
+	descWatchdog    = desc("watchdog_pings_total", "Pings sent to systemd's watchdog.")
+	descBuild       = desc("build_info", "Constant 1, labelled with what runs.", "version", "revision", "goversion")
+	descConfig      = desc("config_info", "Constant 1, labelled with the digest of the running configuration.", "config_hash")
+	descReloadOK    = desc("config_last_reload_successful", "Whether the last reload was applied; 1 while there was none.")
+	descUnconfirmed = desc("config_unconfirmed", "Whether the last reload is taken back soon, unless it is confirmed.")
+	descReloadTime  = desc("config_last_reload_timestamp_seconds", "When the running configuration was read.")
+	descUnsaved     = desc("events_unsaved", "Events that wait for the disk; absent when none are kept over a restart.")
+	descLostEvents  = desc("events_dropped_total", "Events that waited too long for the disk; absent when none are kept over a restart.")
+	descDrained     = desc("drained", "Whether every VIP and anycast service is drained.")
 
 	descState       = vipDesc("state", "State of the virtual router, 1 for the current one.", "state")
 	descHeld        = vipDesc("held", "Whether this host has the addresses.")
@@ -112,6 +113,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	m.gauge(descBuild, 1, doc.Node.Version, doc.Node.Revision, runtime.Version())
 	m.gauge(descConfig, 1, doc.Node.Config.Hash)
+	m.gauge(descUnconfirmed, truth(!doc.Node.Config.ConfirmBy.IsZero()))
 	m.gauge(descReloadOK, truth(doc.Node.Config.LastReloadOK))
 	m.gauge(descReloadTime, unixSeconds(doc.Node.Config.Loaded))
 	m.gauge(descRestart, truth(doc.Node.Config.RestartRequired || doc.Node.Replaced))
