@@ -18,6 +18,7 @@ Usage:
     vipd what-if link eth0 down        what would happen: see vipd help what-if
     vipd is-active NAME                print its state; exit 0 if ACTIVE or ANNOUNCED here
     vipd events [-f] [--since 1h]      what happened, oldest first
+    vipd doctor [--probe] [--listen]   what of this host is in the way, and the fix
     vipd health                        one line, and an exit code, for Nagios or Icinga
     vipd replay FILE                   play a recording of vipd run --record again
     vipd check list | run NAME         the checks; make one probe now
