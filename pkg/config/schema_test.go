@@ -123,7 +123,7 @@ func valueForm(k kind) form {
 		return form{"type": "array", "items": valueForm(k.of)}
 	case command:
 		return form{"anyOf": []any{form{"type": "string"}, valueForm(list{argument})}}
-	case headers:
+	case headers, keyring:
 		return table(form{"type": "string"})
 	}
 	return form{}
