@@ -68,6 +68,7 @@ func (a *app) root() *cobra.Command {
 		a.reloadCommand(),
 		a.diffCommand(),
 		a.initCommand(),
+		a.importCommand(),
 		a.demoCommand(),
 		a.speakerCommand(),
 		a.completionCommand(),

@@ -32,6 +32,7 @@ Usage:
 
     vipd demo                          watch failovers, timed, in a lab of its own
     vipd init vip | anycast            print a commented starting file
+    vipd import-keepalived FILE        convert keepalived.conf, with a report of each line
     vipd completion bash | zsh | fish  print a completion script
     vipd version                       print the version of this program
     vipd help COMMAND                  all flags of a command

@@ -31,7 +31,7 @@ func (c *converter) addresses(v *vip, into *[]netip.Prefix, s *statement) {
 		before := len(c.findings)
 		for i := 0; i < len(line.words); i++ {
 			w := line.words[i]
-			if p, ok := prefix(w); ok {
+			if p, ok := prefix(w); ok && hosted(p) {
 				*into = append(*into, p)
 				continue
 			}
@@ -85,9 +85,29 @@ func (c *converter) families(v *vip) {
 	v.addresses = slices.DeleteFunc(v.addresses, func(p netip.Prefix) bool {
 		twice := seen[p.Addr()]
 		seen[p.Addr()] = true
-		return twice
+		other := c.holder(v, p.Addr())
+		if !twice && other != nil {
+			c.note(list, Refused, "left out: %s is an address of %s already", p.Addr(), other.name)
+		}
+		return twice || other != nil
 	})
-	c.linkLocal(v, list)
+	if len(v.addresses) > 0 {
+		c.linkLocal(v, list)
+	}
+}
+
+// holder finds another VIP that has the address, which a link-local one may have
+// on each interface.
+func (c *converter) holder(v *vip, a netip.Addr) *vip {
+	for _, other := range c.vips {
+		if other == v || other.dropped || a.IsLinkLocalUnicast() && other.iface != v.iface {
+			continue
+		}
+		if slices.ContainsFunc(other.addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return other
+		}
+	}
+	return nil
 }
 
 // linkLocal puts a link-local address first in an IPv6 election, as the standard

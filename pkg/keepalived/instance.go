@@ -2,6 +2,8 @@ package keepalived
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -126,7 +128,7 @@ func instanceBlock(c *converter, _ struct{}, s *statement) {
 	switch {
 	case v.iface == "":
 		c.drop(v, "it has no interface")
-	case len(v.iface) > 15:
+	case len(v.iface) > 15 || strings.ContainsAny(v.iface, "/: \t\n") || v.iface == "." || v.iface == "..":
 		c.drop(v, "%q is not the name of an interface", v.iface)
 	case v.vrid == 0:
 		c.drop(v, "it has no virtual_router_id")
@@ -138,6 +140,9 @@ func instanceBlock(c *converter, _ struct{}, s *statement) {
 	}
 	c.elect(v)
 	c.spaced(v)
+	if v.dropped {
+		return
+	}
 	switch {
 	case v.name == s.word(1):
 		c.note(s, Converted, "[vip.%s]", v.name)
@@ -190,6 +195,16 @@ func (c *converter) elect(v *vip) {
 		v.addresses, v.excluded = v.excluded, nil
 	}
 	c.families(v)
+	if len(v.addresses) == 0 {
+		c.drop(v, "other instances have its addresses")
+		return
+	}
+	for _, other := range c.vips {
+		if other != v && !other.dropped && other.iface == v.iface && other.vrid == v.vrid && other.family4() == v.family4() {
+			c.drop(v, "%s has the virtual_router_id %d on %s already", other.name, v.vrid, v.iface)
+			return
+		}
+	}
 	c.versions(v)
 	c.intervals(v)
 	c.preemption(v)
@@ -316,8 +331,8 @@ func (c *converter) sourceAddress(v *vip, s *statement) {
 func unicastPeers(c *converter, v *vip, s *statement) {
 	for _, line := range s.block {
 		a, err := netip.ParseAddr(line.name())
-		if err != nil || a.Zone() != "" {
-			c.note(line, Refused, "%q is not an address", line.name())
+		if err != nil || a.Zone() != "" || !hosted(netip.PrefixFrom(a, a.BitLen())) || slices.Contains(v.peers, a) {
+			c.note(line, Refused, "%q is not an address, or twice", line.name())
 			continue
 		}
 		v.peers = append(v.peers, a)

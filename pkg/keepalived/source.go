@@ -11,8 +11,8 @@ import (
 // sequence from taking the host's memory.
 const (
 	maxFiles = 256
-	maxDepth = 16      // of includes, and of parameters within parameters
-	maxLines = 200_000 // after everything is expanded
+	maxDepth = 16     // of includes, and of parameters within parameters
+	maxLines = 20_000 // after everything is expanded
 )
 
 // place is where something stands.

@@ -65,6 +65,16 @@ func prefix(text string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a, a.BitLen()), true
 }
 
+// hosted reports whether a host can have an address, with that length, to itself.
+func hosted(p netip.Prefix) bool {
+	a := p.Addr()
+	switch {
+	case a.IsUnspecified(), a.IsMulticast(), a.IsLoopback(), a.Is4In6(), p.Bits() == 0, a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return false
+	}
+	return p.Bits() >= a.BitLen()-1 || p.Masked().Addr() != a
+}
+
 // address writes a prefix, without a length if it is one address.
 func address(p netip.Prefix) string {
 	if p.IsSingleIP() {
