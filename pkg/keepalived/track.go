@@ -145,6 +145,9 @@ func (c *converter) tracked(s *statement, keyword string, add func(track)) {
 		case len(line.words) == 1 && k.reverse:
 			c.note(line, Refused, "%s cannot be tracked as it is, see there: left out", line.name())
 		default:
+			if k.at.order > line.order {
+				c.note(line, Changed, "keepalived ignores it, since %s is defined further below (%s): vipd does not care", line.name(), k.at.place)
+			}
 			c.weigh(line, track{at: line, name: k.name, weight: k.weight, own: k.value}, add)
 		}
 	}

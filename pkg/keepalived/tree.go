@@ -12,6 +12,7 @@ type statement struct {
 	block    []*statement
 	opened   bool     // has a block, if only an empty one
 	comments []string // that stand right above it
+	order    int      // among all statements
 }
 
 // name is the keyword.
@@ -91,6 +92,7 @@ func parse(lines []line) ([]*statement, error) {
 	root := &statement{}
 	stack := []*statement{root}
 	var comments []string
+	order := 0
 	for _, l := range lines {
 		if l.text == "" {
 			if l.comment == "" {
@@ -124,7 +126,8 @@ func parse(lines []line) ([]*statement, error) {
 				}
 				stack, now = stack[:len(stack)-1], nil
 			case now == nil:
-				now = &statement{place: l.place, words: []string{w.text}, comments: comments}
+				order++
+				now = &statement{place: l.place, words: []string{w.text}, comments: comments, order: order}
 				comments = nil
 				top.block = append(top.block, now)
 			default:

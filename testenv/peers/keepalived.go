@@ -72,7 +72,10 @@ func (k *Keepalived) write(c Config) error {
 		return fmt.Errorf("configure keepalived: %w", err)
 	}
 	k.routers = routers
-	text := keepalivedConfig(k.host.Name, c.Extra, routers)
+	text := c.Text
+	if text == "" {
+		text = keepalivedConfig(k.host.Name, c.Extra, routers)
+	}
 	if err := os.WriteFile(k.path("keepalived.conf"), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("configure keepalived: %w", err)
 	}

@@ -39,6 +39,7 @@ type Router struct {
 type Config struct {
 	Routers []Router
 	Extra   string // further lines of the file, before the routers; keepalived only
+	Text    string // the whole file instead of all this; keepalived only
 }
 
 // State is the state of a virtual router, in the words of RFC 9568.
