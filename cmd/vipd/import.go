@@ -25,7 +25,7 @@ func (a *app) importCommand() *cobra.Command {
 		Args:    one("FILE"),
 		RunE:    func(_ *cobra.Command, args []string) error { return i.run(args[0]) },
 	}
-	cmd.Flags().StringVarP(&i.out, "output", "o", "", "write this file, and what is left over beside it")
+	cmd.Flags().StringVarP(&i.output, "output", "o", "", "write this file, and what is left over beside it")
 	cmd.Flags().BoolVar(&i.force, "force", false, "write over a file that is there")
 	cmd.Flags().StringVar(&i.host, "host", "", "the host in lines with @ (default this host's name)")
 	return cmd
@@ -34,8 +34,8 @@ func (a *app) importCommand() *cobra.Command {
 // importer is one run of import-keepalived.
 type importer struct {
 	*app
-	out, host string
-	force     bool
+	output, host string
+	force        bool
 }
 
 // importDocument is the report as JSON.
@@ -69,7 +69,7 @@ func (i *importer) run(file string) error {
 	if err != nil {
 		return err
 	}
-	if i.out != "" {
+	if i.output != "" {
 		if err := i.write(r); err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (i *importer) write(r *keepalived.Result) error {
 	if !i.force {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	}
-	for _, f := range []struct{ name, text string }{{i.out, r.TOML}, {i.leftover(), r.Leftover}} {
+	for _, f := range []struct{ name, text string }{{i.output, r.TOML}, {i.leftover(), r.Leftover}} {
 		if f.text == "" {
 			continue
 		}
@@ -112,23 +112,23 @@ func (i *importer) write(r *keepalived.Result) error {
 	return nil
 }
 
-func (i *importer) leftover() string { return i.out + ".leftover" }
+func (i *importer) leftover() string { return i.output + ".leftover" }
 
 // report prints the result, if it is not in a file, and what became of each line.
 func (i *importer) report(file string, r *keepalived.Result, problems *config.Problems) error {
 	if i.json {
 		doc := importDocument{
-			Schema: "vipd.import-keepalived/v1", File: file, Host: i.host, Output: i.out,
+			Schema: "vipd.import-keepalived/v1", File: file, Host: i.host, Output: i.output,
 			Converted: r.Count(keepalived.Converted), Changed: r.Count(keepalived.Changed), Refused: r.Count(keepalived.Refused),
 			Lines: r.Findings, Problems: problems, Leftover: r.Leftover,
 		}
-		if i.out == "" {
+		if i.output == "" {
 			doc.TOML = r.TOML
 		}
 		return i.encodeJSON(doc)
 	}
-	if i.out == "" {
-		if _, err := io.WriteString(i.app.tui.out, r.TOML); err != nil {
+	if i.output == "" {
+		if _, err := io.WriteString(i.out, r.TOML); err != nil {
 			return err
 		}
 	}
@@ -149,8 +149,8 @@ func (i *importer) report(file string, r *keepalived.Result, problems *config.Pr
 // with --verbose what was converted.
 func (i *importer) summary(file string, r *keepalived.Result) {
 	written := "converted for host " + i.host
-	if i.out != "" {
-		written = "written to " + i.out + " for host " + i.host
+	if i.output != "" {
+		written = "written to " + i.output + " for host " + i.host
 	}
 	i.talk(fmt.Sprintf("%s: %s, %s, %s %s", file, count(r.VIPs, "vip"), count(r.Groups, "sync group"), count(r.Checks, "check"), written))
 	i.talk(fmt.Sprintf("%s converted, %d changed on purpose, %d refused",
@@ -160,11 +160,11 @@ func (i *importer) summary(file string, r *keepalived.Result) {
 	}
 	i.findings("changed on purpose", r, keepalived.Changed)
 	i.findings("refused", r, keepalived.Refused)
-	if r.Leftover != "" && i.out != "" {
+	if r.Leftover != "" && i.output != "" {
 		i.talk("\nblocks that were refused as a whole are in " + i.leftover())
 	}
-	if i.out != "" {
-		i.talk("\nnext: vipd check-config " + i.out)
+	if i.output != "" {
+		i.talk("\nnext: vipd check-config " + i.output)
 	}
 }
 

@@ -23,7 +23,7 @@ func Convert(fsys fs.FS, name, host string) (*Result, error) {
 	}
 	c.all(statements)
 	return &Result{
-		TOML: c.vipd.toml(path.Base(name)), Leftover: c.leftover.String(),
+		TOML: c.toml(path.Base(name)), Leftover: c.leftover.String(),
 		VIPs: len(c.vips), Groups: len(c.groups), Checks: len(c.used()),
 		Findings: c.sorted(),
 	}, nil
@@ -93,7 +93,7 @@ func (c *converter) unknown(s *statement) {
 
 // keep puts a block that is refused as a whole into the leftover.
 func (c *converter) keep(s *statement) {
-	c.leftover.WriteString("# " + s.place.String() + "\n")
+	c.leftover.WriteString("# " + s.String() + "\n")
 	s.write(&c.leftover, "")
 	c.leftover.WriteByte('\n')
 }

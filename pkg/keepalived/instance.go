@@ -30,8 +30,13 @@ var instanceKeywords = table[*vip]{
 	"mcast_src_ip":               does(func(c *converter, v *vip, s *statement) { c.sourceAddress(v, s) }),
 	"mcast_dst_ip":               does(func(c *converter, _ *vip, s *statement) { c.standardGroup(s) }),
 	"unicast_peer":               does(unicastPeers),
-	"use_vmac":                   does(useVMAC),
-	"use_vmac_addr":              does(useVMAC),
+	"unicast_ttl": does(func(c *converter, _ *vip, s *statement) {
+		if s.word(1) != "255" {
+			c.note(s, Refused, noteTTL)
+		}
+	}),
+	"use_vmac":      does(useVMAC),
+	"use_vmac_addr": does(useVMAC),
 	"track_interface": does(func(c *converter, v *vip, s *statement) {
 		c.trackedLinks(s, v.interfaceName(c), func(t track) { v.interfaces = append(v.interfaces, t) })
 	}),
@@ -69,7 +74,6 @@ var instanceKeywords = table[*vip]{
 	alike(Changed, noteBuffers, "kernel_rx_buf_size").
 	alike(Changed, "an address owner ignores adverts of others, as RFC 9568 says", "owner_ignore_adverts").
 	alike(Changed, "a VIP that a reload removes is told STOP, by `notify`", "notify_deleted").
-	alike(Changed, "unicast adverts leave with TTL 255", "unicast_ttl").
 	alike(Refused, "the hosts behind this checksum are older than keepalived 1.3: upgrade them first", "old_unicast_checksum").
 	alike(Refused, "a VIP without peers is held, as by a host that is alone: watch vipd_vip_state", "unicast_fault_no_peer").
 	alike(Refused, "adverts leave from the address that is there; name it by unicast_source and watch it by a check", "track_src_ip").
@@ -117,7 +121,7 @@ func instanceBlock(c *converter, _ struct{}, s *statement) {
 		return
 	}
 	v := &vip{
-		at: s, comments: s.comments, keyword: map[string]*statement{}, priority: 100, interval: time.Second, iface: c.iface,
+		at: s, comments: s.comments, keyword: map[string]*statement{}, peerLines: map[netip.Addr]*statement{}, priority: 100, interval: time.Second, iface: c.iface,
 		name: unique(label(s.word(1)), func(n string) bool { return c.vip(n) != nil }),
 	}
 	for _, child := range s.block {
@@ -284,14 +288,18 @@ func (c *converter) unicast(v *vip) {
 	for _, a := range v.peers {
 		switch {
 		case a.Is4() != v.family4():
-			c.note(v.keyword["unicast_peer"], Refused, "%s is not of the family of the first address: left out", a)
+			c.note(v.peerLines[a], Refused, "not of the family of the first address: left out")
 		case a == v.source:
-			c.note(v.keyword["unicast_peer"], Changed, "%s is this host: left out", a)
+			c.note(v.peerLines[a], Changed, "this host itself: left out")
 		default:
 			kept = append(kept, a)
 		}
 	}
 	v.peers = kept
+	if len(v.peers) > 0 && !v.family4() && v.keyword["unicast_ttl"] == nil {
+		c.note(v.keyword["unicast_peer"], Changed,
+			"keepalived sends these over IPv6 with hop limit 64, which vipd does not believe: give it `unicast_ttl 255` as long as it runs on another host")
+	}
 	source := v.keyword["unicast_src_ip"]
 	if source == nil {
 		source = v.keyword["mcast_src_ip"]
@@ -335,9 +343,9 @@ func unicastPeers(c *converter, v *vip, s *statement) {
 			c.note(line, Refused, "%q is not an address, or twice", line.name())
 			continue
 		}
-		v.peers = append(v.peers, a)
+		v.peers, v.peerLines[a] = append(v.peers, a), line
 		if len(line.words) > 1 {
-			c.note(line, Changed, "vipd believes unicast adverts whatever their TTL, if they are from a peer")
+			c.peerTTL(line)
 			continue
 		}
 		c.note(line, Converted, "")
@@ -345,6 +353,19 @@ func unicastPeers(c *converter, v *vip, s *statement) {
 	if len(s.block) == 0 {
 		c.note(s, Changed, "no peers: multicast")
 	}
+}
+
+const noteTTL = "adverts leave with TTL 255, and are believed with nothing less: peers are on one network, with no router between them"
+
+// peerTTL looks at the words behind a peer.
+func (c *converter) peerTTL(s *statement) {
+	for i := 1; i < len(s.words); i += 2 {
+		if s.words[i] == "min_ttl" && s.word(i+1) == "255" {
+			c.note(s, Converted, "always so")
+			return
+		}
+	}
+	c.note(s, Refused, noteTTL)
 }
 
 func useVMAC(c *converter, v *vip, s *statement) {

@@ -40,6 +40,7 @@ type vip struct {
 	addresses  []netip.Prefix
 	excluded   []netip.Prefix
 	peers      []netip.Addr
+	peerLines  map[netip.Addr]*statement
 	source     netip.Addr
 	vmac       bool
 	track      []track

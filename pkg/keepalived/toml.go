@@ -286,7 +286,7 @@ func (o *output) table(name string, keys []setting) {
 	width := len(slices.MaxFunc(keys, func(a, b setting) int { return cmp.Compare(len(a.key), len(b.key)) }).key)
 	o.WriteString("[" + name + "]\n")
 	for _, k := range keys {
-		fmt.Fprintf(o, "%-*s = %s\n", width, k.key, k.value)
+		fmt.Fprintf(&o.Builder, "%-*s = %s\n", width, k.key, k.value)
 	}
 }
 

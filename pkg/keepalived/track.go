@@ -67,7 +67,7 @@ func fileBlock(c *converter, _ struct{}, s *statement) {
 // factor is what keepalived multiplies the number in a file with.
 func factor(f *watchedFile) string {
 	n := f.weight
-	if f.check.reverse {
+	if f.reverse {
 		n = -n
 	}
 	return strconv.Itoa(n)

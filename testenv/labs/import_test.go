@@ -49,6 +49,8 @@ vrrp_instance VI_1 {
     track_script {
         service
     }
+    notify_master "/usr/bin/touch FLAG-master"
+    notify_backup "/usr/bin/touch FLAG-backup"
 }
 `,
 	}, {
@@ -161,6 +163,7 @@ func TestImportKeepalived(t *testing.T) {
 		r := newMigrated(t, m)
 		r.start(0)
 		r.heldBy(0, "lb1 alone")
+		r.told("master")
 		r.start(1)
 		r.heldBy(0, "both run")
 		r.service(0, false)
@@ -193,7 +196,7 @@ func newMigrated(t *testing.T, m migration) *migrated {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { // for nobody
+	if err := os.Chmod(dir, 0o777); err != nil { // checks and hooks run as nobody
 		t.Fatal(err)
 	}
 	for i, h := range r.hosts {
@@ -288,6 +291,18 @@ func (r *migrated) stop(i int) {
 	if err := r.peers[i].Stop(ctx); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// told waits until the hook of lb1 for a state has run, if the example has one.
+func (r *migrated) told(state string) {
+	r.t.Helper()
+	if !strings.Contains(r.conf, "FLAG-"+state) {
+		return
+	}
+	testenv.Eventually(r.t, 10*time.Second, "the hook for "+state, func() bool {
+		_, err := os.Stat(r.flags[0] + "-" + state)
+		return err == nil
+	})
 }
 
 // settled is for how many adverts of a holder nothing may change.
