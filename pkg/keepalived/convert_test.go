@@ -166,8 +166,9 @@ func TestUnreadable(t *testing.T) {
 		{"endless parameter", "$A=x ${A}\n${A}\n", "keepalived.conf:2: parameters refer to each other without an end"},
 		{"endless include", "include keepalived.conf\n", strings.Repeat("keepalived.conf:1: ", 17) + "more than 16 files within each other"},
 		{"random", "priority ${_RANDOM 1 9}\n", "keepalived.conf:1: ${_RANDOM} is another number each time: write the number that you want"},
-		{"sequence", "~SEQ(A, 1, 0, 9) x\n", "keepalived.conf:1: ~SEQ: more than 65536 rounds"},
-		{"many lines", "~SEQ(A, 1, 60000) ~SEQ(B, 1, 60000) x\n", "keepalived.conf:1: more than 20000 lines come of it"},
+		{"sequence", "~SEQ(A, 1, 0, 9) x\n", "keepalived.conf:1: ~SEQ: more than 20000 rounds"},
+		{"many lines", "~SEQ(A, 1, 9000) ~SEQ(B, 1, 9000) x\n", "keepalived.conf:1: more than 20000 lines come of it"},
+		{"many lines that come to nothing", "~SEQ(A, 1, 9000) ~SEQ(B, 1, 9000) @lb2 x\n", "keepalived.conf:1: more than 20000 lines come of it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

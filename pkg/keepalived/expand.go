@@ -17,6 +17,7 @@ type expander struct {
 	params map[string]string
 	dir    string // of the file that is being read
 	out    []line
+	steps  int // lines that were looked at, also those that come to nothing
 	notes  func(at place, subject string, v Verdict, note string)
 }
 
@@ -110,7 +111,7 @@ func (e *expander) line(l line, depth int) error {
 	if depth > maxDepth*maxDepth {
 		return fmt.Errorf("%s: parameters refer to each other without an end", l.place)
 	}
-	if len(e.out) >= maxLines {
+	if e.steps++; e.steps > maxLines {
 		return fmt.Errorf("%s: more than %d lines come of it", l.place, maxLines)
 	}
 	if m := condition.FindStringSubmatch(l.text); m != nil {

@@ -57,11 +57,14 @@ func scriptBlock(c *converter, _ struct{}, s *statement) {
 	one := &script{check: k, interval: time.Second, rise: 1, fall: 1}
 	before := len(c.findings)
 	walk(c, scriptKeywords, s.block, one)
-	if one.command == nil || len(one.command.words) < 2 {
+	var argv []string
+	if one.command != nil {
+		argv = c.argv(one.command)
+	}
+	if len(argv) == 0 || argv[0] == "" {
 		c.note(s, Refused, "there is no script in it")
 		return
 	}
-	argv := c.argv(one.command)
 	c.checks = append(c.checks, k)
 	if c.watched(one, argv) {
 		c.unpolled(s, before)

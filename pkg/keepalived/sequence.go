@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// maxSequence is the most rounds of one ~SEQ: fewer than lines are allowed.
-const maxSequence = 65536
+// maxSequence is the most rounds of one ~SEQ.
+const maxSequence = maxLines
 
 var sequenceStart = regexp.MustCompile(`^\s*~(SEQx?|LST)\(`)
 

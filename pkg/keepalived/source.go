@@ -12,7 +12,7 @@ import (
 const (
 	maxFiles = 256
 	maxDepth = 16     // of includes, and of parameters within parameters
-	maxLines = 20_000 // after everything is expanded
+	maxLines = 20_000 // that are expanded
 )
 
 // place is where something stands.
