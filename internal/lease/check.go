@@ -29,6 +29,7 @@ func (t *Table) verify() error {
 	if err != nil {
 		return err
 	}
+	culprit := t.events.culprit()
 	if slices.Equal(found, inventoryOf(t.have)) {
 		t.checked = generation
 		return nil
@@ -37,7 +38,7 @@ func (t *Table) verify() error {
 	if len(found) == 0 {
 		what = "removed"
 	}
-	t.tell(fmt.Sprintf("table netdev %s was %s%s: made again", tableName, what, t.events.culprit()))
+	t.tell(fmt.Sprintf("table netdev %s was %s%s: made again", tableName, what, culprit))
 	t.have = nil
 	return nil
 }

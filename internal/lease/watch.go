@@ -33,7 +33,7 @@ type events struct {
 
 	mu    sync.Mutex
 	names map[int]string // of the links, by index
-	who   string         // changed our table last
+	who   string         // changed our table
 }
 
 func (e *events) open(own uint32) (err error) {
@@ -74,11 +74,14 @@ func (e *events) know(names map[int]string) {
 	e.names = maps.Clone(names)
 }
 
-// culprit is " by NAME (pid N)", if it is known who changed our table last.
+// culprit is " by NAME (pid N)", if it is known already who changed our table
+// since the last call.
 func (e *events) culprit() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.who
+	who := e.who
+	e.who = ""
+	return who
 }
 
 // listen calls heard with each message of the socket until that is closed. A
