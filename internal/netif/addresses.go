@@ -22,9 +22,13 @@ type Wanted struct {
 	// Addresses are added with the length given. Outgoing traffic never uses one
 	// as its source while the link has an address of its own in that network.
 	Addresses []netip.Prefix
-	Routes    []Route // come after the addresses and go before them
-	Present   bool
-	Seq       uint64 // comes back in Applied
+	// Lifetime is how long the addresses stay without Prolong: the kernel removes
+	// them then, also when nobody is there any more to have it do so. Whole
+	// seconds; 0 = for ever. Up to 1.25 s more pass until they are gone.
+	Lifetime time.Duration
+	Routes   []Route // come after the addresses and go before them
+	Present  bool
+	Seq      uint64 // comes back in Applied
 }
 
 // Route is a route that is present together with the addresses of its owner.
@@ -51,6 +55,7 @@ type Addresses struct {
 
 	mu    sync.Mutex
 	queue []*task // one per owner, in the order of Set
+	lives map[string]*life
 
 	// Used by Run only.
 	conn    *rtnl
@@ -82,7 +87,7 @@ func (t *task) result() error {
 
 // NewAddresses returns an Addresses that has nothing to do yet.
 func NewAddresses(log *slog.Logger) *Addresses {
-	return &Addresses{log: log, kick: make(chan struct{}, 1), known: map[string]*task{}, vmacs: map[string]bool{},
+	return &Addresses{log: log, kick: make(chan struct{}, 1), lives: map[string]*life{}, known: map[string]*task{}, vmacs: map[string]bool{},
 		sysctls: sysctls{log: log, saved: map[sysctlKey]sysctlValue{}}}
 }
 
@@ -103,7 +108,12 @@ func (a *Addresses) Forget(owner string) {
 func (a *Addresses) enqueue(t *task) {
 	a.mu.Lock()
 	a.queue = append(slices.DeleteFunc(a.queue, func(q *task) bool { return q.Owner == t.Owner }), t)
+	a.setLife(t)
 	a.mu.Unlock()
+	a.wake()
+}
+
+func (a *Addresses) wake() {
 	select {
 	case a.kick <- struct{}{}:
 	default: // it is awake already
@@ -129,6 +139,7 @@ func (a *Addresses) Run(ctx context.Context, applied func(Applied)) error {
 	}
 	defer a.conn.close()
 	for {
+		a.prolong()
 		if tasks := a.take(); len(tasks) > 0 {
 			a.apply(tasks)
 			for _, t := range tasks {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -42,7 +43,8 @@ type round struct {
 type content struct {
 	list    []address // before the additions, in the kernel's order
 	has     map[netip.Prefix]bool
-	checked bool // what was misplaced is made again already
+	mortal  map[netip.Prefix]bool // those with a lifetime
+	checked bool                  // what was misplaced is made again already
 }
 
 type lookup struct {
@@ -196,6 +198,9 @@ func (r *round) prepare(t *task) bool {
 	} else {
 		err = fmt.Errorf("find interface %s: %w", t.Link, err)
 	}
+	if late := time.Since(t.since); err == nil && t.Lifetime > 0 && late > t.Lifetime {
+		err = fmt.Errorf("add addresses to %s: wanted %s ago, longer than they are to live", d.name, late.Round(time.Millisecond))
+	}
 	t.target = d
 	for _, index := range []int{t.parent.index, d.index} {
 		if err == nil && r.present[index] == nil {
@@ -214,9 +219,10 @@ func (r *round) look(index int) error {
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
-	c := &content{list: list, has: map[netip.Prefix]bool{}}
+	c := &content{list: list, has: map[netip.Prefix]bool{}, mortal: map[netip.Prefix]bool{}}
 	for _, a := range list {
 		c.has[a.prefix] = true
+		c.mortal[a.prefix] = a.flags&unix.IFA_F_PERMANENT == 0
 	}
 	r.present[index] = c
 	return nil
@@ -239,10 +245,14 @@ func (r *round) additions(ready []*task) []op {
 			come = slices.Concat(misplaced, come)
 		}
 		for _, p := range come {
-			if !c.has[p] {
+			switch {
+			case !c.has[p]:
 				c.has[p] = true
-				add = append(add, op{task: t, req: r.newAddress(t, p), fine: []error{unix.EEXIST},
+				add = append(add, op{task: t, req: r.newAddress(t, p, unix.NLM_F_CREATE|unix.NLM_F_EXCL), fine: []error{unix.EEXIST},
 					what: fmt.Sprintf("add %s to %s", p, t.target.name)})
+			case t.Lifetime > 0 || c.mortal[p]:
+				c.mortal[p] = t.Lifetime > 0
+				add = append(add, r.prolongation(t, p))
 			}
 		}
 	}
@@ -283,7 +293,7 @@ func (r *round) ours(device string, a address) bool {
 	return a.mark == mark || r.wanted[place{device, a.prefix}]
 }
 
-func (r *round) newAddress(t *task, p netip.Prefix) *nl.NetlinkRequest {
+func (r *round) newAddress(t *task, p netip.Prefix, how int) *nl.NetlinkRequest {
 	flags := uint32(0)
 	if p.Addr().Is6() {
 		flags |= unix.IFA_F_NODAD
@@ -291,13 +301,17 @@ func (r *round) newAddress(t *task, p netip.Prefix) *nl.NetlinkRequest {
 	if r.routedElsewhere(t, p) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
-	req := addressRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, t.target.index, p)
+	req := addressRequest(unix.RTM_NEWADDR, how, t.target.index, p)
 	req.AddData(nl.NewRtAttr(unix.IFA_FLAGS, binary.NativeEndian.AppendUint32(nil, flags)))
 	req.AddData(nl.NewRtAttr(ifaProto, []byte{mark}))
-	if p.Addr().Is6() { // deprecated at once: not a source for new connections
-		life := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Prefered: 0, Valid: 0xffffffff}}
-		req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, life.Serialize()))
+	life := unix.IfaCacheinfo{Valid: forEver}
+	if t.Lifetime > 0 {
+		life.Valid = uint32(max(t.Lifetime, time.Second) / time.Second) // few
 	}
+	if p.Addr().Is4() {
+		life.Prefered = life.Valid
+	} // else deprecated at once: not a source for new connections
+	req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, (&nl.IfaCacheInfo{IfaCacheinfo: life}).Serialize()))
 	return req
 }
 

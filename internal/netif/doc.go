@@ -19,6 +19,10 @@
 // second route to a network that the link reaches already. Where the link has no
 // address of its own in the network of a prefix, ours is the only one there.
 //
+// Addresses can be given a lifetime, after which the kernel removes them unless
+// they were prolonged: what a process that is killed or hangs has held is gone
+// some seconds later.
+//
 // The package decides nothing: which host holds an address, when to announce
 // it and how often are the engine's part.
 package netif

@@ -2,7 +2,6 @@ package netif
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,6 +64,13 @@ type Monitor struct {
 	mu      sync.Mutex
 	names   []string
 	indexes map[int]bool // of the watched links as far as they are known
+	ready   map[located]bool
+}
+
+// located is an address on the link with the index.
+type located struct {
+	index  int
+	prefix netip.Prefix
 }
 
 // NewMonitor returns a Monitor that watches nothing yet.
@@ -227,14 +233,21 @@ func (w *watch) read() bool {
 			w.report(l)
 		}
 	}
-	w.forget(links)
+	w.remember(links)
 	return complete
 }
 
-// forget drops the indexes of links that are gone or no longer watched.
-func (w *watch) forget(links []Link) {
+// remember keeps which addresses were ready, and drops the indexes of links that
+// are gone or no longer watched.
+func (w *watch) remember(links []Link) {
 	w.monitor.mu.Lock()
 	defer w.monitor.mu.Unlock()
+	w.monitor.ready = map[located]bool{}
+	for _, l := range links {
+		for _, p := range l.Addresses {
+			w.monitor.ready[located{l.Index, p}] = true
+		}
+	}
 	for index := range w.monitor.indexes {
 		if !slices.ContainsFunc(links, func(l Link) bool { return l.Index == index }) {
 			delete(w.monitor.indexes, index)
@@ -325,7 +338,7 @@ func aboutLink(msg syscall.NetlinkMessage) bool {
 }
 
 // concerns reports whether an event is about a watched link: by its index, or by
-// its name when it is new or was renamed.
+// its name when it is new or was renamed. That an address lives longer is no news.
 func (m *Monitor) concerns(msg syscall.NetlinkMessage) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -333,8 +346,13 @@ func (m *Monitor) concerns(msg syscall.NetlinkMessage) bool {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		d := parseDevice(msg.Data)
 		return m.indexes[d.index] || slices.Contains(m.names, d.name)
-	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		return len(msg.Data) >= unix.SizeofIfAddrmsg && m.indexes[int(binary.NativeEndian.Uint32(msg.Data[4:]))]
+	case unix.RTM_NEWADDR:
+		a, ok := parseAddress(msg.Data)
+		return m.indexes[a.index] && !(ok && a.ready() && m.ready[located{a.index, a.prefix}])
+	case unix.RTM_DELADDR:
+		a, _ := parseAddress(msg.Data)
+		delete(m.ready, located{a.index, a.prefix}) // when it comes back that is news
+		return m.indexes[a.index]
 	}
 	return false
 }

@@ -14,7 +14,12 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == prolongArg {
+		os.Exit(prolongUntilKilled(os.Args[2], os.Args[3]))
+	}
+	os.Exit(testenv.Main(m))
+}
 
 // patience bounds every wait for something that must happen.
 const patience = 10 * time.Second
