@@ -2,16 +2,19 @@ package lease
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vipd/vipd/testenv"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -57,7 +60,6 @@ func TestOwnedTable(t *testing.T) {
 	}
 	w.silent(t, webAddrs...)
 	check(t, table.Arm("web"))
-	renewing(t, table, timeout/4, "web")
 	check(t, w.nft(t, "flush", "ruleset"))
 	w.answering(t, webAddrs...)
 	check(t, w.nft(t, "list", "ruleset")) // it is readable
@@ -79,14 +81,14 @@ func TestTableChangedByOthers(t *testing.T) {
 		t.Run(c.command, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "nft")
-			mail := Guarded{Name: "mail", Interface: "eth0", Addresses: addrs("10.9.0.20", "fd09::20"), Timeout: timeout}
+			mail := Guarded{Name: "mail", Interface: "eth0", Addresses: addrs("10.9.0.20", "fd09::20"), Timeout: time.Minute}
 			w.address(t, "eth0", append(mail.Addresses, webAddrs...)...)
 			table := w.open(t)
 			table.flags = 0 // as on an older kernel
 			check(t, table.Set([]Guarded{web, mail}))
 			lines := runTable(t, table)
 			check(t, table.Arm("web"))
-			renewing(t, table, timeout/4, "web")
+			renewing(t, table, timeout/10, "web")
 			w.answering(t, webAddrs...)
 			check(t, w.nft(t, strings.Fields(c.command)...))
 			told(t, lines, c.told)
@@ -96,6 +98,40 @@ func TestTableChangedByOthers(t *testing.T) {
 				t.Error("the lease was lost")
 			}
 		})
+	}
+}
+
+// A repair gives a lease what is left of it, and none to one that is over.
+func TestRepairProlongsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	table := w.open(t)
+	over := brief()
+	over.Name, over.Addresses = "over", nil
+	check(t, table.Set([]Guarded{brief(), over}))
+	check(t, table.Arm("over"))
+	testenv.Eventually(t, patience, "the lease expires", func() bool { return !alive(t, table)["over"] })
+	check(t, table.Arm("web"))
+	armed := time.Now()
+	testenv.Eventually(t, patience, "some of it passes", func() bool { return time.Since(armed) > timeout/4 })
+	table.have = nil // as if somebody had removed the table
+	check(t, table.Set([]Guarded{brief(), over}))
+	left := map[string]time.Duration{}
+	check(t, table.nft.ask(unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, func(_ uint16, attrs []syscall.NetlinkRouteAttr) {
+		list, err := nl.ParseRouteAttr(value(attrs, unix.NFTA_SET_ELEM_LIST_ELEMENTS))
+		check(t, err)
+		for _, e := range list {
+			inner, err := nl.ParseRouteAttr(e.Value)
+			check(t, err)
+			key := string(value(inner, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE))
+			left[key] = time.Duration(binary.BigEndian.Uint64(value(inner, unix.NFTA_SET_ELEM_EXPIRATION))) * time.Millisecond
+		}
+	}, text(unix.NFTA_SET_ELEM_LIST_TABLE, tableName), text(unix.NFTA_SET_ELEM_LIST_SET, leases)))
+	id := string(idBytes(table.vips["web"].id))
+	if l, ok := left[id]; len(left) > 1 || ok && (l > timeout-timeout/4 || l <= 0) {
+		t.Errorf("left of the leases: %v, want at most %v of %x", left, timeout-timeout/4, id)
+	} else if !ok && time.Since(armed) < timeout/2 {
+		t.Error("the lease is gone")
 	}
 }
 
@@ -156,7 +192,6 @@ func TestRename(t *testing.T) {
 	told(t, lines, "an interface with addresses of eth0 is called other now: they are guarded there")
 	w.silent(t, webAddrs...)
 	check(t, table.Arm("web"))
-	renewing(t, table, timeout/4, "web")
 	w.answering(t, webAddrs...)
 	check(t, w.host.NS.Netlink().LinkSetName(eth0, "eth0"))
 	w.answering(t, webAddrs...)
@@ -184,7 +219,6 @@ func TestRecreate(t *testing.T) {
 	w.answering(t, addrs("10.9.0.1", "fd09::1")...)
 	w.silent(t, webAddrs...)
 	check(t, table.Arm("web"))
-	renewing(t, table, timeout/4, "web")
 	w.answering(t, webAddrs...)
 }
 
@@ -253,7 +287,6 @@ func TestVMAC(t *testing.T) {
 		}
 	}
 	check(t, table.Arm("web"))
-	renewing(t, table, timeout/4, "web")
 	w.answering(t, webAddrs...)
 	for _, a := range webAddrs {
 		testenv.Eventually(t, patience, a.String()+" answers a neighbour on the same parent", func() bool {
@@ -275,7 +308,6 @@ func TestVMAC(t *testing.T) {
 	w.makeVMAC(t, 51, webAddrs...)
 	w.silent(t, webAddrs...)
 	check(t, table.Arm("web"))
-	renewing(t, table, timeout/4, "web")
 	w.answering(t, webAddrs...)
 }
 

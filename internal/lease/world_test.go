@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 const (
 	patience = 10 * time.Second // bounds every wait for something that must happen
 	port     = 7777             // of the service on guarded addresses
-	timeout  = 300 * time.Millisecond
+	timeout  = time.Second      // of leases that are to expire
 )
 
 var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -149,7 +149,7 @@ func serve(t testing.TB, from *testenv.NS, a netip.Addr, times int) (answers int
 		return err
 	})
 	check(t, err)
-	defer c.Close()
+	defer c.Close()                                        //nolint:errcheck // nothing is lost
 	request := append([]byte("vprb"), make([]byte, 12)...) // what testenv's Responder answers
 	for range times {
 		if _, err := c.Write(request); err != nil {
