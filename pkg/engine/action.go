@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
+	"github.com/vipd/vipd/pkg/pair"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -41,7 +42,31 @@ type (
 		Addresses []netip.Prefix
 		Routes    []Route
 		Present   bool
+		Lifetime  time.Duration // of the addresses, whole seconds; 0 = for ever
 		Seq       uint64
+	}
+
+	// SetGuard says which addresses answer only while a lease is refreshed; no
+	// others are guarded. The newest one replaces older ones. A VIP that has a
+	// lease and stays keeps it. Answered with [GuardSet].
+	SetGuard struct {
+		VIPs []Guarded // sorted by name
+		Seq  uint64
+	}
+
+	// SetLease begins or ends the lease of a guarded VIP. Answered with [LeaseSet].
+	SetLease struct {
+		VIP string
+		On  bool
+		Seq uint64
+	}
+
+	// RenewLease refreshes a lease that is not over, before any advert that follows
+	// it in the same turn leaves: in the packet filter, or that of the addresses
+	// when Lifetime is not 0. It cannot bring one back that is over.
+	RenewLease struct {
+		VIP      string
+		Lifetime time.Duration
 	}
 
 	// Announce sends one burst of gratuitous ARP requests and unsolicited
@@ -56,6 +81,10 @@ type (
 		Interval  time.Duration
 		Cause     string // takeover, contest, link, refresh: label of vipd_garp_sent_total
 	}
+
+	// Tell tells all peers, on every path, how this host stands. Nothing in the
+	// state is changed afterwards.
+	Tell struct{ State *pair.State }
 
 	// SetSpeaker says who speaks BGP, and whom to; without neighbors, nobody does.
 	// It lacks the passwords, which whoever carries it out adds.
@@ -114,7 +143,11 @@ type (
 
 func (SendAdvert) action()   {}
 func (SetAddresses) action() {}
+func (SetGuard) action()     {}
+func (SetLease) action()     {}
+func (RenewLease) action()   {}
 func (Announce) action()     {}
+func (Tell) action()         {}
 func (SetSpeaker) action()   {}
 func (SetTable) action()     {}
 func (RunCheck) action()     {}
@@ -172,8 +205,11 @@ const (
 	RecordLink       RecordType = "interface"
 	RecordAddress    RecordType = "address"         // added, removed, or not possible
 	RecordLost       RecordType = "address_removed" // removed by someone else
+	RecordLease      RecordType = "lease"           // lost, not to be had, or had in another way
 	RecordConflict   RecordType = "conflict"        // another host claimed what we hold
-	RecordPeer       RecordType = "peer"            // a peer's configuration differs from ours
+	RecordPeer       RecordType = "peer"            // a peer is heard or silent on the pair channel
+	RecordDrift      RecordType = "config_drift"    // a peer's configuration differs from ours
+	RecordHandover   RecordType = "handover"        // a peer took, or did not take, what it was offered
 	RecordAnycast    RecordType = "anycast"         // a service is announced, withdrawn, drained
 	RecordMED        RecordType = "med"             // the metric of a service
 	RecordSession    RecordType = "bgp_session"     // up or down

@@ -24,14 +24,20 @@ func (e *Engine) setAddresses(now time.Time, v *vip, present bool) {
 		e.addressesApplied(now, AddressesApplied{VIP: v.name, Seq: v.seq})
 		return
 	}
-	e.do(v.setAddressesAction())
+	e.do(e.setAddressesAction(v))
+}
+
+// shut makes this host answer no more for v, first of all by its lease.
+func (e *Engine) shut(now time.Time, v *vip) {
+	e.dropLease(now, v)
+	e.setAddresses(now, v, false)
 }
 
 // setAddressesAction is what v wants of the kernel.
-func (v *vip) setAddressesAction() SetAddresses {
+func (e *Engine) setAddressesAction(v *vip) SetAddresses {
 	return SetAddresses{
 		VIP: v.name, Interface: v.cfg.Interface, VMAC: v.cfg.VMAC, VRID: v.cfg.VRID,
-		Addresses: v.cfg.Addresses, Routes: v.cfg.Routes, Present: v.want, Seq: v.seq,
+		Addresses: v.cfg.Addresses, Routes: v.cfg.Routes, Present: v.want, Lifetime: e.lifetime(v), Seq: v.seq,
 	}
 }
 
@@ -52,7 +58,12 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 		return
 	}
 	had := v.there
+	e.pair.stirred = true
 	v.confirmed(now)
+	if v.want && e.leaseKind(v) == LeaseAddress {
+		v.lease.armed, v.lease.until = true, now.Add(-ev.Took).Add(e.leaseTime(v))
+		e.watchLease(v)
+	}
 	switch {
 	case v.want:
 		e.report(now, Record{Type: RecordAddress, Name: v.name, To: "present", Cause: v.record, Took: ev.Took,
@@ -69,7 +80,9 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 			e.report(now, Record{Type: RecordAddress, Name: v.name, To: "absent", Cause: v.record, Took: ev.Took,
 				Text: fmt.Sprintf("%s: %s gone from %s after %s", v.name, prefixes(v.cfg.Addresses), v.cfg.Interface, round(ev.Took))})
 		}
-		e.left(now, v)
+		if v.lease.asked.IsZero() {
+			e.left(now, v)
+		}
 	case v.loser:
 		e.concede(v)
 	}

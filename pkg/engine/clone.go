@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 )
 
@@ -16,6 +17,13 @@ func (e *Engine) Clone() *Engine {
 	moved := make(map[*timer]*timer, len(e.timers))
 	c.cloneVIPs(e, moved)
 	c.cloneServices(e, moved)
+	c.pairTimer()
+	c.pair.timer.due, c.pair.timer.pos = e.pair.timer.due, e.pair.timer.pos
+	moved[&e.pair.timer] = &c.pair.timer
+	c.pair.peers = make([]*peer, len(e.pair.peers))
+	for i, p := range e.pair.peers {
+		c.pair.peers[i] = p.clone()
+	}
 	c.checks = make([]*checkRun, len(e.checks))
 	copies := make(map[*checkRun]*checkRun, len(e.checks))
 	for i, old := range e.checks {
@@ -105,6 +113,18 @@ func (e *Engine) cloneServices(old *Engine, moved map[*timer]*timer) {
 	}
 }
 
+func (p *peer) clone() *peer {
+	n := *p
+	n.addresses, n.hearsOn, n.drift = slices.Clone(p.addresses), slices.Clone(p.hearsOn), slices.Clone(p.drift)
+	n.vips, n.sources = maps.Clone(p.vips), maps.Clone(p.sources)
+	n.config, n.partial = maps.Clone(p.config), maps.Clone(p.partial)
+	n.paths = make(map[netip.Addr]*path, len(p.paths))
+	for a, at := range p.paths {
+		n.paths[a] = copied(at)
+	}
+	return &n
+}
+
 // clone copies everything but the timer and the group.
 func (v *vip) clone() *vip {
 	n := *v
@@ -121,6 +141,7 @@ func (v *vip) clone() *vip {
 		r := *v.replace
 		n.replace = &r
 	}
+	n.going = copied(v.going)
 	if v.moving != nil {
 		m := *v.moving
 		n.moving = &m
@@ -149,7 +170,10 @@ func (e *Engine) Pending() []Action {
 	var list []Action
 	for _, v := range e.vips {
 		if !v.applied && v.retryAt.IsZero() {
-			list = append(list, v.setAddressesAction())
+			list = append(list, e.setAddressesAction(v))
+		}
+		if !v.lease.asked.IsZero() {
+			list = append(list, SetLease{VIP: v.name, On: v.lease.on, Seq: v.lease.seq})
 		}
 		if !v.hookDue.IsZero() {
 			list = append(list, RunHook{Change: v.change(Active, v.told), Seq: v.hookSeq, Within: v.cfg.BeforeHold})

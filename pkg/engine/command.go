@@ -171,7 +171,7 @@ func (e *Engine) failover(now time.Time, ev Failover) {
 	}
 	for _, m := range vips {
 		if m.router.State() == vrrp.Active {
-			e.withdraw(now, m, Initialize, "failover", "given away by "+ev.Actor.Name, cause)
+			e.leave(now, m, going{Initialize, "failover", "given away by " + ev.Actor.Name, cause})
 		}
 	}
 }

@@ -70,6 +70,8 @@ type VIP struct {
 	TrackLinks    map[string]check.Weight
 	Routes        []Route
 	GARP          GARP
+	Break         bool          // in planned moves the old holder closes before the new one opens
+	Lease         LeaseMode     // what ends the hold of this host when it hangs
 	Notify        bool          // its changes are told to hooks
 	BeforeHold    time.Duration // how long a hook may delay a takeover; 0 = there is none
 }

@@ -48,6 +48,8 @@ func (e *Engine) configure(now time.Time, ev Configure) {
 	e.configureSpeaker(now, cfg.BGP)
 	e.configureServices(now, cfg.Services)
 	e.index()
+	e.setGuard()
+	e.configurePair(now)
 	e.settle(now, cause)
 	e.evaluate(now, cause)
 }
@@ -101,7 +103,7 @@ func electionList(cfg VIP) []netip.Addr {
 func (e *Engine) departures(now time.Time) bool {
 	var gone []*vip
 	e.vips = slices.DeleteFunc(e.vips, func(v *vip) bool {
-		departs := (v.removed || v.replace != nil) && !v.leaving && v.copies == 0
+		departs := (v.removed || v.replace != nil) && !v.leaving && v.copies == 0 && v.offer.to == ""
 		if departs {
 			gone = append(gone, v)
 		}
@@ -119,6 +121,7 @@ func (e *Engine) departures(now time.Time) bool {
 	}
 	if len(gone) > 0 {
 		e.index()
+		e.setGuard()
 	}
 	return len(gone) > 0
 }

@@ -13,6 +13,7 @@ import (
 // evaluate decides for every VIP whether it is eligible and with which priority,
 // and moves those for which that changed.
 func (e *Engine) evaluate(now time.Time, cause uint64) {
+	e.pair.stirred = true
 	for again := true; again; again = e.departures(now) {
 		for _, v := range e.vips {
 			v.own = e.ownBlockers(now, v)
@@ -139,7 +140,7 @@ func (e *Engine) judge(now time.Time, v *vip, cause uint64) {
 		}
 		switch {
 		case running:
-			e.withdraw(now, v, state, string(b.Kind), b.Text, cause)
+			e.leave(now, v, going{state, string(b.Kind), b.Text, cause})
 		case v.state != state || v.reason != string(b.Kind):
 			e.transition(now, v, state, string(b.Kind), b.Text, cause)
 		default:
@@ -147,6 +148,8 @@ func (e *Engine) judge(now time.Time, v *vip, cause uint64) {
 		}
 	case !running && !v.leaving:
 		e.follow(now, v, v.router.Start(now), cause)
+	default:
+		e.withdrawOffer(v)
 	}
 	e.schedule(v)
 }

@@ -38,6 +38,8 @@ type Engine struct {
 	notifying int              // Notify without an answer
 	groupTold map[string]State // what the hooks of a sync group were told last
 
+	guard   guard
+	pair    pairing
 	speaker speaker
 	hurry   bool // a second Stop came
 }
@@ -52,7 +54,7 @@ type wire struct {
 // New returns an engine without configuration: the first event to give it is
 // [Configure].
 func New(now time.Time) *Engine {
-	return &Engine{
+	e := &Engine{
 		started: now,
 		byName:  map[string]*vip{},
 		byWire:  map[wire]*vip{},
@@ -63,12 +65,15 @@ func New(now time.Time) *Engine {
 
 		speaker: speaker{sessions: map[string]*session{}},
 	}
+	e.pairTimer()
+	return e
 }
 
 // Step takes one event and returns what is to be done, in order. now never goes
 // back. The returned slice is valid until the next call.
 func (e *Engine) Step(now time.Time, ev Event) []Action {
 	e.out = e.out[:0]
+	e.lateWake(now)
 	switch ev := ev.(type) {
 	case Wake:
 		e.timers.run(now)
@@ -84,6 +89,18 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.addressClaimed(now, ev)
 	case AddressesApplied:
 		e.addressesApplied(now, ev)
+	case GuardSet:
+		e.guardSet(now, ev)
+	case LeaseSet:
+		e.leaseSet(now, ev)
+	case LeaseLost:
+		e.leaseLost(now, ev)
+	case PairUp:
+		e.pairUp(now, ev)
+	case PairDown:
+		e.pairDown(now, ev)
+	case PeerHeard:
+		e.peerStateHeard(now, ev)
 	case SpeakerUp:
 		e.speakerUp(now, ev)
 	case SpeakerDown:
@@ -116,6 +133,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	e.followHeld(now)
 	e.followVIPs(now)
 	e.announceTable()
+	e.tellPeers(now)
 	return e.out
 }
 
@@ -147,7 +165,7 @@ func (e *Engine) Done(now time.Time) bool {
 
 // releasing reports whether something is still on its way out.
 func (e *Engine) releasing() bool {
-	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied }) ||
+	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied || v.offer.to != "" }) ||
 		slices.ContainsFunc(e.services, func(s *service) bool { return !e.away(s) })
 }
 
@@ -192,19 +210,31 @@ func (e *Engine) advertReceived(now time.Time, ev AdvertReceived) {
 	if v == nil {
 		return // a VIP that a reload removed while the packet was on its way
 	}
+	if !e.believes(now, v, ev.Source, ev.Advert) {
+		v.disbelieved++
+		return
+	}
 	v.received++
-	if ev.Advert.Priority == vrrp.PriorityRelease {
+	if p := e.peerOf(v, ev.Source); p != nil && e.fresh(now, p) && (p.name == v.offer.to || p.name == v.taking.from) {
+		return // what becomes of the move is told on the channel
+	}
+	e.advertHeard(now, v, ev.Source, ev.Advert)
+	e.schedule(v)
+}
+
+// advertHeard gives the election an advert, or what amounts to one.
+func (e *Engine) advertHeard(now time.Time, v *vip, source netip.Addr, a vrrp.Advert) {
+	if a.Priority == vrrp.PriorityRelease {
 		v.releasesReceived++
 		v.quiet = v.quiet && !v.closed // nobody holds it any more
 		e.releaseHeard(now, v)
 	}
 	before := v.router.Heard()
-	out := v.router.Receive(now, ev.Source, ev.Advert)
+	out := v.router.Receive(now, source, a)
 	if v.router.State() == vrrp.Backup {
 		e.peerHeard(now, v, before)
 	}
 	e.follow(now, v, out, 0)
-	e.schedule(v)
 }
 
 // releaseHeard lets the release of one member of a sync group count for all of

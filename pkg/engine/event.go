@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
+	"github.com/vipd/vipd/pkg/pair"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -58,6 +59,39 @@ type (
 		Seq     uint64 // of the SetAddresses
 		Err     string
 		Took    time.Duration
+	}
+
+	// GuardSet answers a [SetGuard]. Err says why the kernel cannot do it, "" = it
+	// does.
+	GuardSet struct {
+		Seq uint64
+		Err string
+	}
+
+	// LeaseSet answers a [SetLease].
+	LeaseSet struct {
+		VIP string
+		On  bool
+		Seq uint64
+		Err string
+	}
+
+	// LeaseLost says that the kernel does not let a VIP answer that it should.
+	LeaseLost struct{ VIP, Why string }
+
+	// PairUp says that the pair channel is open; Boot names this process on it.
+	PairUp struct{ Boot uint64 }
+
+	// PairDown says that it is not, and why in words.
+	PairDown struct{ Err string }
+
+	// PeerHeard is what another host told on the pair channel, or a part of it.
+	PeerHeard struct {
+		Peer  string
+		Boot  uint64     // of its process
+		Path  netip.Addr // it came from
+		Whole bool       // all parts of this State have come by now
+		State pair.State
 	}
 
 	// SpeakerUp says that the process that speaks BGP runs. It knows nothing yet.
@@ -189,6 +223,12 @@ func (AdvertReceived) event()   {}
 func (LinkChanged) event()      {}
 func (AddressClaimed) event()   {}
 func (AddressesApplied) event() {}
+func (GuardSet) event()         {}
+func (LeaseSet) event()         {}
+func (LeaseLost) event()        {}
+func (PairUp) event()           {}
+func (PairDown) event()         {}
+func (PeerHeard) event()        {}
 func (SpeakerUp) event()        {}
 func (SpeakerDown) event()      {}
 func (SessionChanged) event()   {}

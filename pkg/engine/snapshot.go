@@ -40,6 +40,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		AdvertsSent: v.sent, AdvertsReceived: v.received, ReleasesSent: v.releasesSent, ReleasesReceived: v.releasesReceived,
 		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions), HeldAnyway: v.heldAnyway,
 	}
+	s.Lease = e.leaseStatus(v)
 	if m := v.waitsFor(); m != nil {
 		s.BeforeHold = &HookStatus{VIP: m.name, Since: m.hookSince, Until: m.hookDue}
 	}

@@ -51,6 +51,7 @@ type VIPStatus struct {
 	ActiveDownDue  time.Time     `json:"active_down_due,omitzero"`  // in Backup: when we take over unless an advert comes
 	PreemptHolding string        `json:"preempt_holding,omitempty"` // why we leave a lower-priority Active alone
 
+	Lease      LeaseStatus `json:"lease"`
 	BeforeHold *HookStatus `json:"before_hold,omitempty"` // what the takeover waits for
 
 	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vipd/vipd/pkg/pair"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -38,6 +39,8 @@ type vip struct {
 	drained  *DrainStatus
 
 	kernel
+	lease lease
+	epoch uint64 // of the newest holder that is known
 	announcing
 	hooks
 
@@ -50,10 +53,17 @@ type vip struct {
 	quiet   bool // the first advert waits for the addresses
 	loser   bool // lost to a better Active: a last advert is sent when the addresses are gone
 
+	offer   offer // to a peer, while this host is Active
+	going   *going
+	handed  bool // a peer holds it already: no release is needed
+	taking  taking
+	said    pair.VIP // what the peers were told of it
+	saidSeq uint64   // Seq of the state that told it first
+
 	releasedAt time.Time // when the Active gave it up, the last time
 
 	sent, received, releasesSent, releasesReceived uint64
-	contests, restored                             uint64
+	contests, restored, disbelieved                uint64
 	transitions                                    map[string]uint64
 	sendFailedAt                                   time.Time
 }
@@ -74,7 +84,7 @@ func (v *vip) owner() bool { return v.cfg.Priority == vrrp.PriorityOwner }
 
 // next returns the earliest deadline of the VIP.
 func (v *vip) next() time.Time {
-	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.burstDue(), v.refreshAt, v.claimAt, v.copyAt, v.blockedUntil, v.hookDue)
+	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.burstDue(), v.refreshAt, v.claimAt, v.copyAt, v.blockedUntil, v.hookDue, v.offer.until)
 	if v.drained != nil {
 		next = earliest(next, v.drained.Until)
 	}
@@ -114,6 +124,9 @@ func (e *Engine) wake(now time.Time, v *vip) {
 	if !v.hookDue.IsZero() && !now.Before(v.hookDue) {
 		e.hookLate(now, v)
 	}
+	if v.offer.to != "" && !now.Before(v.offer.until) {
+		e.offerLate(now, v)
+	}
 	e.announceDue(now, v)
 	expired := v.drained != nil && !v.drained.Until.IsZero() && !now.Before(v.drained.Until)
 	if expired {
@@ -136,6 +149,9 @@ func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
 		case vrrp.Initialize:
 		}
 	}
+	if out.Advertise {
+		e.renew(now, v)
+	}
 	if out.Advertise && !v.quiet {
 		e.advertise(v, v.router.Settings().Priority)
 	}
@@ -150,9 +166,13 @@ func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
 // promote takes over when Active_Down_Timer ran out. A member of a sync group
 // waits until no other member hears a live Active: then all of them move.
 func (e *Engine) promote(now time.Time, v *vip) {
+	if h := e.holder(now, v); h != nil && h.name != v.taking.from {
+		v.router.Relisten(now) // it lives: it is asked, and not taken from
+		return
+	}
 	members := v.peers()
 	ready := func(m *vip) bool { return m.router.Due() || m.router.State() == vrrp.Active }
-	if !allOf(members, ready) {
+	if !allOf(members, ready) || !e.clear(now, members) {
 		return
 	}
 	for _, m := range members {
@@ -162,6 +182,16 @@ func (e *Engine) promote(now time.Time, v *vip) {
 	e.open(now, v)
 }
 
+// clear reports whether nothing stands between the members of a sync group and
+// their takeover, and sees to it that this comes to be.
+func (e *Engine) clear(now time.Time, members []*vip) bool {
+	cleared := true
+	for _, m := range members {
+		cleared = e.armed(now, m) && cleared
+	}
+	return cleared
+}
+
 func allOf(vips []*vip, ok func(*vip) bool) bool {
 	return !slices.ContainsFunc(vips, func(v *vip) bool { return !ok(v) })
 }
@@ -169,14 +199,15 @@ func allOf(vips []*vip, ok func(*vip) bool) bool {
 // becomeActive begins a takeover: the addresses are opened when no before_hold is
 // to be waited for, and announced when the kernel has them.
 //
-// Who preempts a live Active keeps quiet until then: the other one holds the
+// Who preempts a live Active, or is given its role, keeps quiet until then: the other one holds the
 // addresses until it hears us, so no packet falls between the two. So does who
 // advertises from a virtual MAC: its device comes with the addresses, unless a
 // before_hold delays them; then the adverts leave from the interface itself.
 func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause uint64) {
 	v.copies, v.copyAt = 0, time.Time{}
 	v.loser = false
-	v.quiet = reason == vrrp.ReasonPreempted || v.cfg.VMAC && !v.owner() && !v.hooked()
+	v.epoch++
+	v.quiet = reason == vrrp.ReasonPreempted || reason == vrrp.ReasonHandover || v.cfg.VMAC && !v.owner() && !v.hooked()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
 	e.startHook(now, v)
 	e.endMove(now, v, true)
@@ -205,6 +236,10 @@ func (e *Engine) activeText(now time.Time, v *vip, reason vrrp.Reason) string {
 		return fmt.Sprintf("%s gave it up", heard.Source)
 	case reason == vrrp.ReasonRelease:
 		return "the Active gave it up"
+	case reason == vrrp.ReasonVacant:
+		return "no other host holds it"
+	case reason == vrrp.ReasonHandover:
+		return fmt.Sprintf("%s hands it over", v.taking.from)
 	case reason == vrrp.ReasonPreempted:
 		return fmt.Sprintf("%s advertises %d, own %d", heard.Source, heard.Priority, v.router.Settings().Priority)
 	case heard.Source.IsValid():
@@ -225,8 +260,9 @@ func (e *Engine) becomeBackup(now time.Time, v *vip, reason vrrp.Reason, cause u
 		return
 	}
 	v.loser = true
+	v.offer, v.going, v.taking = offer{}, nil, taking{}
 	e.abandonHook(v)
-	e.setAddresses(now, v, false)
+	e.shut(now, v)
 	if v.group == nil {
 		return
 	}
@@ -242,11 +278,12 @@ func (e *Engine) becomeBackup(now time.Time, v *vip, reason vrrp.Reason, cause u
 func (e *Engine) withdraw(now time.Time, v *vip, to State, reason, text string, cause uint64) {
 	wasActive := v.router.State() == vrrp.Active
 	v.router.Stop()
+	v.offer, v.going, v.taking = offer{}, nil, taking{}
 	e.transition(now, v, to, reason, text, cause)
 	if wasActive {
 		v.leaving = true
 		e.abandonHook(v)
-		e.setAddresses(now, v, false)
+		e.shut(now, v)
 	}
 	e.schedule(v)
 }
@@ -254,8 +291,11 @@ func (e *Engine) withdraw(now time.Time, v *vip, to State, reason, text string, 
 // left is called when the addresses of a VIP that leaves are gone.
 func (e *Engine) left(now time.Time, v *vip) {
 	v.leaving = false
-	v.copies = releaseCopies + 1
-	e.sendRelease(now, v)
+	if !v.handed {
+		v.copies = releaseCopies + 1
+		e.sendRelease(now, v)
+	}
+	v.handed = false
 	e.evaluate(now, v.record)
 }
 
@@ -290,6 +330,7 @@ func (e *Engine) advertise(v *vip, priority uint8) {
 func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string, cause uint64) uint64 {
 	from := v.state
 	v.reason, v.text = reason, text
+	e.pair.stirred = true
 	if from == to {
 		e.tell(v)
 		return v.record

@@ -27,6 +27,8 @@ const (
 	ReasonRelease    Reason = "release"     // the Active gave up (priority 0)
 	ReasonOwner      Reason = "owner"       // priority 255 starts as Active
 	ReasonListen     Reason = "listen"      // a start: listens first
+	ReasonHandover   Reason = "handover"    // the Active asked this host to take over
+	ReasonVacant     Reason = "vacant"      // every other host said that it is not Active
 )
 
 // Settings are what an election is run by. They may change at any time.
@@ -82,6 +84,7 @@ type Router struct {
 	downDue        time.Time     // Backup: Active_Down_Timer
 	due            bool          // Backup: the timer ran out and the caller was told
 	released       bool          // Backup: the Active gave up since it was last heard
+	vacated        Reason        // Backup: why nothing is waited for, "" = it is
 	advertDue      time.Time     // Active: Adver_Timer
 	advertSent     time.Time     // Active: last advert
 
@@ -173,6 +176,9 @@ func (r *Router) Stop() {
 // off, until it is Active again or yielded is false.
 func (r *Router) Yield(yielded bool) { r.yielded = yielded }
 
+// Yields reports whether it does.
+func (r *Router) Yields() bool { return r.yielded }
+
 // Change puts new settings in force without leaving the state. An Active sends
 // a changed priority or interval at once.
 func (r *Router) Change(now time.Time, set Settings) Outcome {
@@ -222,6 +228,28 @@ func (r *Router) Wake(now time.Time) Outcome {
 	return Outcome{}
 }
 
+// Relisten starts Active_Down_Timer anew, for one that had run out or would.
+func (r *Router) Relisten(now time.Time) {
+	if r.state == Backup {
+		r.due, r.released, r.ignored, r.vacated = false, false, false, ""
+		r.downDue = now.Add(r.ActiveDownInterval())
+	}
+}
+
+// Vacate ends the wait of a Backup now: [Router.Wake] is to be called. Reason says
+// how it is known that nobody else is Active, or will be.
+func (r *Router) Vacate(now time.Time, reason Reason) {
+	if r.state == Backup && !r.due {
+		r.vacated, r.downDue = reason, now
+	}
+}
+
+// Outranks reports whether a live Active of lower priority is heard that may be
+// taken over from now.
+func (r *Router) Outranks(now time.Time) bool {
+	return r.state == Backup && r.outranked && r.Preempting(now) == ""
+}
+
 // Due reports whether Active_Down_Timer ran out and the takeover is left to the
 // caller.
 func (r *Router) Due() bool { return r.state == Backup && r.due }
@@ -237,6 +265,8 @@ func (r *Router) TakeOver(now time.Time) Outcome {
 
 func (r *Router) dueReason(now time.Time) Reason {
 	switch {
+	case r.vacated != "":
+		return r.vacated
 	case r.released:
 		return ReasonRelease
 	case r.ignored && now.Sub(r.heard.At) < 2*r.heard.Interval:
@@ -257,99 +287,6 @@ func (r *Router) Shorten(now time.Time) {
 	}
 }
 
-// Receive handles an advert that passed [Filter] and [Parse].
-func (r *Router) Receive(now time.Time, src netip.Addr, a Advert) Outcome {
-	switch r.state {
-	case Backup:
-		r.receiveBackup(now, src, a)
-	case Active:
-		return r.receiveActive(now, src, a)
-	case Initialize: // takes no part, but can tell who does
-		r.heard = Heard{Source: src, Priority: a.Priority, Interval: a.Interval, At: now}
-		if a.Priority == PriorityRelease {
-			r.heard = Heard{}
-		}
-	}
-	return Outcome{}
-}
-
-// receiveBackup is RFC 9568, Section 6.4.2.
-func (r *Router) receiveBackup(now time.Time, src netip.Addr, a Advert) {
-	if a.Priority == PriorityRelease {
-		// Never later than before: copies of one release do not add up.
-		r.Shorten(now)
-		return
-	}
-	wasHeard := r.heard
-	r.heard = Heard{Source: src, Priority: a.Priority, Interval: a.Interval, At: now}
-	if a.Priority < r.set.Priority && r.mayPreempt(now, wasHeard) {
-		r.ignored = true
-		return // discarded: the timer runs out
-	}
-	r.listen(now, a)
-}
-
-// mayPreempt decides about a live Active of lower priority. The preempt delay
-// holds only at fail-back: when our own priority rose or we just came. An
-// Active that outranked us until now has been demoted and is not waited for.
-func (r *Router) mayPreempt(now time.Time, was Heard) bool {
-	if !r.outranked {
-		r.outranked = true
-		r.demoted = was.Source.IsValid() && was.Source == r.heard.Source && was.Priority >= r.set.Priority
-		r.preemptAt = now.Add(r.set.PreemptDelay)
-	}
-	switch {
-	case r.set.Priority == PriorityOwner:
-		return true
-	case !r.set.Preempt || r.yielded:
-		return false
-	}
-	return r.demoted || !now.Before(r.preemptAt)
-}
-
-// listen accepts the sender as Active: learns its interval and starts
-// Active_Down_Timer again.
-func (r *Router) listen(now time.Time, a Advert) {
-	r.activeInterval = r.set.Interval
-	if a.Version == Version3 {
-		r.activeInterval = a.Interval
-	}
-	r.due, r.released, r.ignored = false, false, false
-	if a.Priority >= r.set.Priority {
-		r.outranked, r.demoted, r.preemptAt = false, false, time.Time{}
-	}
-	r.downDue = now.Add(r.ActiveDownInterval())
-}
-
-// receiveActive is RFC 9568, Section 6.4.3.
-func (r *Router) receiveActive(now time.Time, src netip.Addr, a Advert) Outcome {
-	switch {
-	case a.Priority == PriorityRelease:
-		// Who gives up was Active beside us: its clients have to be told.
-		return r.advertise(now, Outcome{Contest: true})
-	case a.Priority > r.set.Priority:
-		return r.lose(now, src, a, ReasonPriority)
-	case a.Priority == r.set.Priority && r.set.Address.Less(src):
-		return r.lose(now, src, a, ReasonAddress)
-	}
-	out := Outcome{Contest: true}
-	if again := r.advertSent.Add(r.set.Interval / 10); now.Before(again) {
-		// A storm of lesser adverts does not make one of ours.
-		if again.Before(r.advertDue) {
-			r.advertDue = again
-		}
-		return out
-	}
-	return r.advertise(now, out)
-}
-
-func (r *Router) lose(now time.Time, src netip.Addr, a Advert, reason Reason) Outcome {
-	out := r.becomeBackup(now, reason)
-	r.heard = Heard{Source: src, Priority: a.Priority, Interval: a.Interval, At: now}
-	r.listen(now, a)
-	return out
-}
-
 // advertise sends an advert now and the next one at the next tick.
 func (r *Router) advertise(now time.Time, out Outcome) Outcome {
 	out.Advertise = true
@@ -368,14 +305,14 @@ func nextTick(now time.Time, interval time.Duration) time.Time {
 func (r *Router) becomeActive(now time.Time, reason Reason) Outcome {
 	r.state = Active
 	r.activeInterval = r.set.Interval
-	r.due, r.released, r.outranked, r.ignored, r.demoted, r.yielded = false, false, false, false, false, false
+	r.due, r.released, r.outranked, r.ignored, r.demoted, r.yielded, r.vacated = false, false, false, false, false, false, ""
 	r.preemptAt = time.Time{}
 	return r.advertise(now, Outcome{Became: Active, Changed: true, Reason: reason})
 }
 
 func (r *Router) becomeBackup(now time.Time, reason Reason) Outcome {
 	r.state = Backup
-	r.due, r.released, r.outranked, r.ignored, r.demoted = false, false, false, false, false
+	r.due, r.released, r.outranked, r.ignored, r.demoted, r.vacated = false, false, false, false, false, ""
 	r.preemptAt = time.Time{}
 	r.downDue = now.Add(r.ActiveDownInterval())
 	return Outcome{Became: Backup, Changed: true, Reason: reason}

@@ -109,7 +109,11 @@ func (w *world) act(a engine.Action) {
 		w.heard(a)
 	case engine.SetAddresses:
 		w.setAddresses(a)
-	case engine.Announce, engine.SetSpeaker:
+	case engine.Announce, engine.SetSpeaker, engine.RenewLease, engine.Tell:
+	case engine.SetGuard:
+		w.after(kernelTakes, engine.GuardSet{Seq: a.Seq})
+	case engine.SetLease:
+		w.after(kernelTakes, engine.LeaseSet{VIP: a.VIP, On: a.On, Seq: a.Seq})
 	case engine.SetTable:
 		w.after(kernelTakes, engine.TableAnnounced{Seq: a.Seq})
 	case engine.RunCheck:

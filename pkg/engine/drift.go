@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Drift is a setting that should be equal on all hosts of a pair, and is not.
+type Drift struct {
+	Key    string `json:"key"` // as in the file: "vip.web.vrid"
+	Ours   string `json:"ours,omitempty"`
+	Theirs string `json:"theirs,omitempty"` // "" = not there
+}
+
+func (d Drift) String() string {
+	word := func(s string) string {
+		if s == "" {
+			return "not set"
+		}
+		return s
+	}
+	return fmt.Sprintf("%s is %s here, %s there", d.Key, word(d.Ours), word(d.Theirs))
+}
+
+// sharedConfig is what must be equal on all hosts, as an operator would write it.
+func (e *Engine) sharedConfig() map[string]string {
+	list := map[string]string{}
+	for name, v := range e.cfg.VIPs {
+		key := "vip." + name + "."
+		list[key+"vrid"] = fmt.Sprint(v.VRID)
+		list[key+"version"] = fmt.Sprint(v.Version)
+		list[key+"advert_interval"] = v.Interval.String()
+		list[key+"addresses"] = addressWords(v.Addresses)
+		list[key+"vmac"] = fmt.Sprint(v.VMAC)
+		list[key+"handover"] = map[bool]string{false: "overlap", true: "break"}[v.Break]
+	}
+	for name, vips := range e.cfg.Groups {
+		list["sync."+name+".vips"] = strings.Join(slices.Sorted(slices.Values(vips)), ", ")
+	}
+	return list
+}
+
+// addressWords lists addresses in an order of their own: it does not matter which
+// one a file names first, but for the family of the election.
+func addressWords(list []netip.Prefix) string {
+	words := make([]string, len(list))
+	for i, p := range list {
+		words[i] = p.String()
+	}
+	slices.Sort(words[min(1, len(words)):])
+	return strings.Join(words, ", ")
+}
+
+// takeConfig puts a configuration together that is told in parts.
+func (e *Engine) takeConfig(now time.Time, p *peer, ev PeerHeard) {
+	if ev.State.Config == nil {
+		return
+	}
+	if ev.State.Seq != p.partialOf {
+		p.partial, p.partialOf = map[string]string{}, ev.State.Seq
+	}
+	maps.Copy(p.partial, ev.State.Config)
+	if ev.Whole {
+		p.config = maps.Clone(p.partial)
+		e.compareConfig(now, p)
+	}
+}
+
+// compareConfig finds what differs, and reports what is new of it.
+func (e *Engine) compareConfig(now time.Time, p *peer) {
+	if p.config == nil {
+		return
+	}
+	was := p.drift
+	p.drift = differences(e.sharedConfig(), p.config)
+	for _, d := range p.drift {
+		if !slices.Contains(was, d) {
+			e.report(now, Record{Type: RecordDrift, Name: p.name, Reason: d.Key, From: d.Ours, To: d.Theirs, Severity: Warning,
+				Text: fmt.Sprintf("configuration differs from %s: %s", p.name, d)})
+		}
+	}
+	if len(was) > 0 && len(p.drift) == 0 {
+		e.report(now, Record{Type: RecordDrift, Name: p.name, Text: "configuration agrees with " + p.name + " again"})
+	}
+}
+
+// differences lists what differs by key; a whole table that only one side has is
+// one difference.
+func differences(ours, theirs map[string]string) []Drift {
+	tables := func(m map[string]string) map[string]bool {
+		has := map[string]bool{}
+		for key := range m {
+			has[table(key)] = true
+		}
+		return has
+	}
+	here, there := tables(ours), tables(theirs)
+	found := map[Drift]bool{}
+	both := maps.Clone(ours)
+	maps.Copy(both, theirs)
+	for key := range both {
+		switch t := table(key); {
+		case !here[t]:
+			found[Drift{Key: t, Theirs: "configured"}] = true
+		case !there[t]:
+			found[Drift{Key: t, Ours: "configured"}] = true
+		case ours[key] != theirs[key]:
+			found[Drift{key, ours[key], theirs[key]}] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b Drift) int { return strings.Compare(a.Key, b.Key) })
+}
+
+// table returns the table of a key: that of "vip.web.vrid" is "vip.web".
+func table(key string) string {
+	if i := strings.LastIndexByte(key, '.'); i >= 0 {
+		return key[:i]
+	}
+	return key
+}

@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/pair"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// overlapMost bounds how long two hosts hold a VIP that one hands to the other.
+const overlapMost = 50 * time.Millisecond
+
+// offer is a planned move as the holder sees it: it serves on until the taker says
+// that it does.
+type offer struct {
+	to    string // peer, "" = there is none
+	since time.Time
+	until time.Time // it is not waited for longer
+}
+
+// taking is the same as the taker sees it.
+type taking struct {
+	from  string // peer, "" = there is none
+	epoch uint64
+}
+
+// going is what becomes of a VIP whose role here ends with an offer.
+type going struct {
+	to           State
+	reason, text string
+	cause        uint64
+}
+
+// leave ends the role of an Active. Where a peer is ready to take it, that one
+// opens first; otherwise the addresses go and a release is sent.
+func (e *Engine) leave(now time.Time, v *vip, g going) {
+	switch {
+	case v.offer.to != "":
+		v.going = &g
+	case v.router.State() == vrrp.Active && e.overlaps(v) && e.offerTo(now, v, e.taker(now, v)):
+		v.going = &g
+	default:
+		e.withdraw(now, v, g.to, g.reason, g.text, g.cause)
+	}
+}
+
+// overlaps reports whether v may be held by two hosts while it moves: it is served
+// from here, and nothing keeps this host from serving on for a moment.
+func (e *Engine) overlaps(v *vip) bool {
+	cannot := slices.ContainsFunc(v.own, func(b Blocker) bool {
+		return b.Kind == BlockedInterface && b.Name == v.cfg.Interface || b.Kind == BlockedKernel
+	})
+	return e.cfg.Pair != nil && !v.cfg.Break && v.there && v.applied && !v.quiet && !cannot
+}
+
+// taker returns the peer that is to have v and its sync group, nil when none can.
+func (e *Engine) taker(now time.Time, v *vip) *peer {
+	var best *peer
+	for _, p := range e.pair.peers {
+		ready := func(m *vip) bool {
+			r := p.vips[m.name]
+			return r.Eligible && (r.Role == pair.Standby || r.Role == pair.Active)
+		}
+		if r := p.vips[v.name]; !e.fresh(now, p) || r.Role != pair.Standby || !allOf(v.peers(), ready) ||
+			best != nil && !outranks(r, best.vips[v.name]) {
+			continue
+		}
+		best = p
+	}
+	return best
+}
+
+// offerTo asks p to take v.
+func (e *Engine) offerTo(now time.Time, v *vip, p *peer) bool {
+	if p == nil {
+		return false
+	}
+	most := overlapMost
+	for _, m := range v.peers() {
+		most += m.cfg.BeforeHold
+	}
+	v.offer = offer{to: p.name, since: now, until: now.Add(most)}
+	e.pair.stirred = true
+	e.schedule(v)
+	return true
+}
+
+// asks reports whether this host shall have v from a living holder that tells of
+// itself, which is asked for it.
+func (e *Engine) asks(now time.Time, v *vip) bool {
+	return v.router.Outranks(now) && len(v.blockers) == 0 && e.holder(now, v) != nil
+}
+
+// holder returns the peer that tells that it is Active, nil when none does.
+func (e *Engine) holder(now time.Time, v *vip) *peer {
+	i := slices.IndexFunc(e.pair.peers, func(p *peer) bool { return e.fresh(now, p) && p.vips[v.name].Role == pair.Active })
+	if i < 0 {
+		return nil
+	}
+	return e.pair.peers[i]
+}
+
+// asked gives v to a peer that shall have it.
+func (e *Engine) asked(now time.Time, v *vip, p *peer) {
+	r := p.vips[v.name]
+	if v.router.State() != vrrp.Active || v.offer.to != "" || !r.Eligible || r.Role != pair.Standby || !outranks(r, e.told(now, v)) {
+		return
+	}
+	if e.overlaps(v) {
+		e.offerTo(now, v, p)
+		return
+	}
+	e.withdraw(now, v, Initialize, string(vrrp.ReasonPriority), outrankedText(v, r), v.record)
+}
+
+func outrankedText(v *vip, r pair.VIP) string {
+	return fmt.Sprintf("%s has %d, own %d", r.Source, r.Priority, v.router.Settings().Priority)
+}
+
+// offered takes what its holder wants this host to have.
+func (e *Engine) offered(now time.Time, v *vip, p *peer) {
+	epoch := p.vips[v.name].Epoch + 1
+	if v.taking.from == p.name && v.taking.epoch == epoch || v.router.State() != vrrp.Backup || len(v.blockers) > 0 {
+		return
+	}
+	v.taking = taking{from: p.name, epoch: epoch}
+	v.router.Vacate(now, vrrp.ReasonHandover)
+	e.follow(now, v, v.router.Wake(now), 0)
+}
+
+// offerTaken lets v go: the peer holds it and has said so, on the channel or by an
+// advert.
+func (e *Engine) offerTaken(now time.Time, v *vip, p *peer) {
+	r, g, took := p.vips[v.name], v.going, now.Sub(v.offer.since)
+	v.offer, v.going, v.handed = offer{}, nil, true
+	cause := e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: p.name, Cause: v.record, Took: took,
+		Text: fmt.Sprintf("%s: %s holds it %s after it was offered", v.name, p.name, round(took))})
+	if g == nil {
+		g = &going{to: Initialize, reason: string(vrrp.ReasonPriority), text: outrankedText(v, r)}
+	}
+	e.withdraw(now, v, g.to, g.reason, g.text, cause)
+}
+
+// offerLate goes on without the peer: who leaves does so, who was asked serves on.
+func (e *Engine) offerLate(now time.Time, v *vip) {
+	to, g := v.offer.to, v.going
+	waited := now.Sub(v.offer.since)
+	v.offer, v.going, e.pair.stirred = offer{}, nil, true
+	cause := e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: to, Reason: "late", Severity: Warning, Cause: v.record,
+		Text: fmt.Sprintf("%s: %s did not take it within %s", v.name, to, round(waited))})
+	if g != nil {
+		e.withdraw(now, v, g.to, g.reason, g.text, cause)
+	}
+}
+
+// withdrawOffer takes back an offer whose reason is gone: v may stay here.
+func (e *Engine) withdrawOffer(v *vip) {
+	if v.going != nil && len(v.blockers) == 0 && v.moving == nil {
+		v.offer, v.going, e.pair.stirred = offer{}, nil, true
+	}
+}

@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vipd/vipd/pkg/pair"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// How often hosts of a pair tell each other their state unless the configuration
+// says it, and how many times in a row that may be missed.
+const (
+	pairLeast  = 30 * time.Millisecond
+	pairMost   = 100 * time.Millisecond
+	pairMissed = 3
+	configEach = 10 * time.Second // how often the configuration is told again
+)
+
+// Pair is the channel to the other hosts of a pair or group.
+type Pair struct {
+	Interval time.Duration           // between two states; 0 = the least Advertisement_Interval, 30 to 100 ms
+	Peers    map[string][]netip.Addr // addresses of the other hosts, by name
+}
+
+// pairing is what this host tells the others, and what they tell.
+type pairing struct {
+	boot     uint64 // of our process on the channel, 0 = it is not open
+	err      string
+	peers    []*peer // sorted by name
+	seq      uint64
+	beatAt   time.Time
+	configAt time.Time // when the configuration is told again
+
+	configTold bool // in the newest state
+	stirred    bool // something may be new, or was asked
+	timer      timer
+}
+
+// peer is another host as it tells of itself.
+type peer struct {
+	name      string
+	addresses []netip.Addr // configured
+	boot      uint64
+	newest    uint64 // Seq of its newest state
+	whole     uint64 // Seq of the newest one that came whole
+	answered  uint64 // the same, as it was told that it did
+	heardAt   time.Time
+	since     time.Time // of heard or not
+	heard     bool      // as was reported last
+	paths     map[netip.Addr]*path
+	vips      map[string]pair.VIP
+	sources   map[string]netip.Addr // of its adverts by VIP, also of an earlier boot
+	hearsUs   uint64                // Seq of ours that it has heard whole
+	hearsOn   []pair.Path           // on which of our addresses
+	config    map[string]string
+	partial   map[string]string // of a configuration that is being told
+	partialOf uint64            // Seq of the state that it belongs to
+	drift     []Drift
+}
+
+// path is a way on which a peer is heard.
+type path struct {
+	at    time.Time // last message
+	heard bool      // as was reported last
+}
+
+// pairInterval is the time between two states.
+func (e *Engine) pairInterval() time.Duration {
+	if d := e.cfg.Pair.Interval; d > 0 {
+		return d
+	}
+	d := pairMost
+	for _, v := range e.vips {
+		d = min(d, v.cfg.Interval)
+	}
+	return max(d, pairLeast)
+}
+
+// configurePair keeps the peers that did not change.
+func (e *Engine) configurePair(now time.Time) {
+	old := e.pair.peers
+	e.pair.peers, e.pair.stirred, e.pair.configAt = nil, true, now
+	if e.cfg.Pair == nil {
+		e.pair.boot, e.pair.beatAt = 0, time.Time{}
+		e.timers.set(&e.pair.timer, time.Time{})
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.cfg.Pair.Peers)) {
+		i := slices.IndexFunc(old, func(p *peer) bool { return p.name == name })
+		p := &peer{name: name, since: now, paths: map[netip.Addr]*path{}, vips: map[string]pair.VIP{}, sources: map[string]netip.Addr{}}
+		if i >= 0 {
+			p = old[i]
+		}
+		if addresses := e.cfg.Pair.Peers[name]; !slices.Equal(p.addresses, addresses) {
+			p.addresses = slices.Clone(addresses)
+			maps.DeleteFunc(p.paths, func(a netip.Addr, _ *path) bool { return !slices.Contains(addresses, a) })
+			for _, a := range addresses {
+				if p.paths[a] == nil {
+					p.paths[a] = &path{}
+				}
+			}
+		}
+		e.pair.peers = append(e.pair.peers, p)
+	}
+	for _, p := range e.pair.peers {
+		e.compareConfig(now, p)
+	}
+}
+
+// pairUp begins to tell.
+func (e *Engine) pairUp(now time.Time, ev PairUp) {
+	e.pair.boot, e.pair.err, e.pair.stirred = ev.Boot, "", true
+	e.report(now, Record{Type: RecordPeer, To: "open", Text: "the pair channel is open"})
+}
+
+// pairDown notes that nothing can be told or heard.
+func (e *Engine) pairDown(now time.Time, ev PairDown) {
+	if ev.Err != e.pair.err {
+		e.report(now, Record{Type: RecordPeer, To: "closed", Severity: Warning, Text: "the pair channel is not open: " + ev.Err})
+	}
+	e.pair.boot, e.pair.err = 0, ev.Err
+}
+
+// peer returns a peer by name, nil when there is none.
+func (e *Engine) peer(name string) *peer {
+	i, ok := slices.BinarySearchFunc(e.pair.peers, name, func(p *peer, name string) int { return strings.Compare(p.name, name) })
+	if !ok {
+		return nil
+	}
+	return e.pair.peers[i]
+}
+
+// fresh reports whether what p told last still counts.
+func (e *Engine) fresh(now time.Time, p *peer) bool {
+	return !p.heardAt.IsZero() && now.Sub(p.heardAt) <= pairMissed*e.pairInterval()+e.pairInterval()/2
+}
+
+// beat is the timer of the channel: it is time to tell again, and to see who has
+// fallen silent.
+func (e *Engine) beat(now time.Time) {
+	e.pair.stirred = true
+	for _, p := range e.pair.peers {
+		e.watchPeer(now, p)
+	}
+}
+
+// watchPeer reports when p, or a path to it, is heard or not heard any more.
+func (e *Engine) watchPeer(now time.Time, p *peer) {
+	if heard := e.fresh(now, p); heard != p.heard {
+		p.heard, p.since = heard, now
+		r := Record{Type: RecordPeer, Name: p.name, From: "silent", To: "heard", Text: fmt.Sprintf("peer %s is heard", p.name)}
+		if !heard {
+			r.From, r.To, r.Severity = r.To, r.From, Warning
+			r.Text = fmt.Sprintf("peer %s is silent on every path since %s", p.name, round(now.Sub(p.heardAt)))
+		}
+		e.report(now, r)
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
+		at := p.paths[a]
+		heard := !at.at.IsZero() && now.Sub(at.at) <= pairMissed*e.pairInterval()+e.pairInterval()/2
+		if heard == at.heard {
+			continue
+		}
+		at.heard = heard
+		switch {
+		case heard:
+			e.report(now, Record{Type: RecordPeer, Name: p.name, To: "path", Text: fmt.Sprintf("peer %s is heard on %s", p.name, a)})
+		case p.heard:
+			e.report(now, Record{Type: RecordPeer, Name: p.name, From: "path", Severity: Warning,
+				Text: fmt.Sprintf("peer %s is not heard on %s any more; it is on another path", p.name, a)})
+		}
+	}
+}
+
+// tellPeers is the last thing of a Step: when it is time, or something is new,
+// the others are told.
+func (e *Engine) tellPeers(now time.Time) {
+	if e.cfg.Pair == nil || !e.pair.stirred || e.pair.boot == 0 {
+		return
+	}
+	e.pair.stirred = false
+	s := &pair.State{Node: e.cfg.Node}
+	if !now.Before(e.pair.configAt) {
+		e.pair.configAt = now.Add(configEach)
+		s.Config = e.sharedConfig()
+	}
+	due := s.Config != nil || !now.Before(e.pair.beatAt)
+	changed := false
+	for _, v := range e.vips {
+		s.VIPs = append(s.VIPs, e.told(now, v))
+		if said := s.VIPs[len(s.VIPs)-1]; said != v.said {
+			v.said, v.saidSeq, changed = said, e.pair.seq+1, true
+		}
+	}
+	if changed || s.Config != nil || e.pair.configTold {
+		e.pair.seq++
+	}
+	e.pair.configTold = s.Config != nil
+	for _, p := range e.pair.peers {
+		if p.whole != p.answered {
+			p.answered, due = p.whole, true
+		}
+		s.Hears = append(s.Hears, p.hears(now))
+	}
+	if !due && !changed {
+		return
+	}
+	s.Seq = e.pair.seq
+	e.pair.beatAt = nextBeat(now, e.pairInterval())
+	e.timers.set(&e.pair.timer, e.pair.beatAt)
+	e.do(Tell{State: s})
+}
+
+// nextBeat returns the next whole multiple of the interval, as adverts have it, so
+// that one wake-up serves both.
+func nextBeat(now time.Time, interval time.Duration) time.Time {
+	return now.Add(interval - time.Duration(now.UnixNano())%interval)
+}
+
+// hears is what is told of p to all.
+func (p *peer) hears(now time.Time) pair.Hears {
+	h := pair.Hears{Node: p.name, Boot: p.boot, Seq: p.whole}
+	for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
+		if at := p.paths[a].at; !at.IsZero() {
+			h.Paths = append(h.Paths, pair.Path{Address: a, Age: now.Sub(at).Truncate(time.Millisecond)})
+		}
+	}
+	return h
+}
+
+// told is what others are told of a VIP.
+func (e *Engine) told(now time.Time, v *vip) pair.VIP {
+	set := v.router.Settings()
+	r := pair.VIP{
+		Name: v.name, Epoch: v.epoch, Priority: set.Priority, Eligible: len(v.blockers) == 0, Source: set.Address,
+		Interval: v.cfg.Interval, Held: v.there && !e.silenced(v), Offer: v.offer.to,
+	}
+	if v.router.Yields() && v.router.State() != vrrp.Active {
+		r.Priority = 1 // any other host shall have it
+	}
+	if !r.Eligible {
+		r.Blocker = v.blockers[0].Text
+	}
+	switch {
+	case v.router.State() == vrrp.Backup:
+		r.Role = pair.Standby
+		r.Asks = e.asks(now, v)
+	case v.router.State() == vrrp.Active && v.quiet:
+		r.Role = pair.Standby // the old holder serves on until the addresses are here
+	case v.router.State() == vrrp.Active:
+		r.Role = pair.Active
+	}
+	return r
+}
+
+// pairTimer gives the channel a timer that is not running.
+func (e *Engine) pairTimer() {
+	e.pair.timer = timer{pos: -1, fire: e.beat}
+}

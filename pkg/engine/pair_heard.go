@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/pair"
+	"github.com/vipd/vipd/pkg/vrrp"
+)
+
+// peerStateHeard takes what another host tells of itself.
+func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
+	p := e.peer(ev.Peer)
+	if p == nil {
+		return // a reload took it away while the message was on its way
+	}
+	if ev.Boot != p.boot {
+		p.begin(ev.Boot)
+	}
+	if p.paths[ev.Path] == nil {
+		p.paths[ev.Path] = &path{}
+	}
+	p.heardAt, p.paths[ev.Path].at = now, now
+	if !p.heard || !p.paths[ev.Path].heard {
+		e.watchPeer(now, p)
+	}
+	s := ev.State
+	if s.Seq < p.newest {
+		return // an older one, overtaken on its way
+	}
+	p.newest = s.Seq
+	for _, h := range s.Hears {
+		if h.Node == e.cfg.Node && h.Boot == e.pair.boot {
+			p.hearsUs, p.hearsOn = max(p.hearsUs, h.Seq), h.Paths
+		}
+	}
+	e.takeConfig(now, p, ev)
+	if ev.Whole && p.whole != s.Seq {
+		p.whole, e.pair.stirred = s.Seq, true
+	}
+	for _, r := range s.VIPs {
+		was := p.vips[r.Name]
+		p.vips[r.Name] = r
+		if r.Source.IsValid() {
+			p.sources[r.Name] = r.Source
+		}
+		if v := e.byName[r.Name]; v != nil {
+			v.epoch = max(v.epoch, r.Epoch)
+			e.peerVIPHeard(now, v, p, was)
+			e.schedule(v)
+		}
+	}
+	e.fillVacancies(now)
+}
+
+// begin forgets what an earlier process of the peer told.
+func (p *peer) begin(boot uint64) {
+	p.boot, p.newest, p.whole, p.answered, p.hearsUs, p.hearsOn = boot, 0, 0, 0, 0, nil
+	clear(p.vips)
+}
+
+// peerVIPHeard acts on what p tells of v now; was is what it told before.
+func (e *Engine) peerVIPHeard(now time.Time, v *vip, p *peer, was pair.VIP) {
+	r := p.vips[v.name]
+	switch {
+	case v.offer.to == p.name && r.Role == pair.Active:
+		if r.Held {
+			e.offerTaken(now, v, p)
+		}
+	case r.Role == pair.Active && r.Offer == e.cfg.Node:
+		e.offered(now, v, p)
+	case r.Role == pair.Active:
+		v.taking = taking{}
+		e.activeTold(now, v, p)
+	case v.taking.from == p.name && !r.Held:
+		v.taking = taking{} // it has let go
+	}
+	claimed := func(r pair.VIP) bool { return r.Role == pair.Active || r.Held }
+	if claimed(was) && !claimed(r) && v.router.Heard().Source == r.Source {
+		e.advertHeard(now, v, r.Source, e.advertOf(v, r, vrrp.PriorityRelease))
+	}
+	if r.Asks {
+		e.asked(now, v, p)
+	}
+}
+
+// activeTold lets the election know that p is Active, as an advert would: it does
+// not matter which of the two gets through.
+func (e *Engine) activeTold(now time.Time, v *vip, p *peer) {
+	if r := p.vips[v.name]; r.Source.IsValid() && r.Priority > 0 {
+		e.advertHeard(now, v, r.Source, e.advertOf(v, r, r.Priority))
+	}
+}
+
+func (e *Engine) advertOf(v *vip, r pair.VIP, priority uint8) vrrp.Advert {
+	return vrrp.Advert{Version: v.cfg.Version, VRID: v.cfg.VRID, Priority: priority, Interval: r.Interval, Addresses: v.list}
+}
+
+// peerOf returns the peer whose adverts of v come from source, nil when that is
+// nobody's.
+func (e *Engine) peerOf(v *vip, source netip.Addr) *peer {
+	i := slices.IndexFunc(e.pair.peers, func(p *peer) bool { return p.sources[v.name] == source })
+	if i < 0 {
+		i = slices.IndexFunc(e.pair.peers, func(p *peer) bool { return slices.Contains(p.addresses, source) })
+	}
+	if i < 0 {
+		return nil
+	}
+	return e.pair.peers[i]
+}
+
+// believes reports whether an advert counts. Where hosts tell each other how they
+// stand, on an authenticated channel, an advert that says something else is no
+// host's of the pair: the word on the channel is waited for. When all have told
+// where their adverts come from, adverts from elsewhere are strangers'. A peer
+// that is silent on the channel is believed, as without one.
+func (e *Engine) believes(now time.Time, v *vip, source netip.Addr, a vrrp.Advert) bool {
+	if e.cfg.Pair == nil || slices.Contains(v.cfg.UnicastPeers, source) && e.peerOf(v, source) == nil {
+		return true
+	}
+	p := e.peerOf(v, source)
+	if p == nil {
+		return slices.ContainsFunc(e.pair.peers, func(p *peer) bool { return !p.sources[v.name].IsValid() })
+	}
+	r, told := p.vips[v.name]
+	if !told || !e.fresh(now, p) {
+		return true
+	}
+	return r.Role == pair.Active && r.Priority == a.Priority
+}
+
+// fillVacancies takes over, without waiting, what every other host says it does
+// not hold.
+func (e *Engine) fillVacancies(now time.Time) {
+	for _, v := range e.vips {
+		if !e.vacant(now, v) {
+			continue
+		}
+		reason := vrrp.ReasonVacant
+		if v.router.Heard().Source.IsValid() {
+			reason = vrrp.ReasonRelease
+		}
+		v.router.Vacate(now, reason)
+		e.follow(now, v, v.router.Wake(now), 0)
+		e.schedule(v)
+	}
+}
+
+// vacant reports whether v is this host's to take now: every other host of the
+// pair is heard, holds it not, and knows how we stand to it, and of all that could
+// hold it we come first. Two hosts cannot both find this: who is second knows it
+// from the very word that the first one acts on.
+func (e *Engine) vacant(now time.Time, v *vip) bool {
+	if e.cfg.Pair == nil || len(e.pair.peers) == 0 || v.router.State() != vrrp.Backup || v.router.Due() || len(v.blockers) > 0 {
+		return false
+	}
+	ours := e.told(now, v)
+	if ours != v.said {
+		return false // the others do not know it yet
+	}
+	heard := v.router.Heard()
+	alien := heard.Source.IsValid() && now.Sub(heard.At) < v.router.ActiveDownInterval() && e.peerOf(v, heard.Source) == nil
+	return !alien && !slices.ContainsFunc(e.pair.peers, func(p *peer) bool {
+		r, told := p.vips[v.name]
+		return !told || !e.fresh(now, p) || p.hearsUs < v.saidSeq || r.Role == pair.Active || r.Held || r.Eligible && outranks(r, ours)
+	})
+}
+
+// outranks reports whether a shall hold a VIP rather than b.
+func outranks(a, b pair.VIP) bool {
+	if a.Priority != b.Priority {
+		return a.Priority > b.Priority
+	}
+	return b.Source.Less(a.Source)
+}
