@@ -218,7 +218,9 @@ func (e *Engine) why(now time.Time, v *vip) string {
 	}
 	heard := v.router.Heard()
 	switch {
-	case v.state == Backup && v.router.Due():
+	case v.state == Backup && v.router.Due() && !v.lease.asked.IsZero():
+		return "begins its lease"
+	case v.state == Backup && v.router.Due() && v.group != nil:
 		return "waits for the rest of sync group " + v.group.name
 	case v.state == Backup && heard.Source.IsValid():
 		text := fmt.Sprintf("%s advertises %d, own %d", heard.Source, heard.Priority, v.router.Settings().Priority)

@@ -93,6 +93,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.guardSet(now, ev)
 	case LeaseSet:
 		e.leaseSet(now, ev)
+	case Stalled:
+		e.stalled(now, ev)
 	case LeaseLost:
 		e.leaseLost(now, ev)
 	case PairUp:
@@ -230,6 +232,7 @@ func (e *Engine) advertHeard(now time.Time, v *vip, source netip.Addr, a vrrp.Ad
 		e.releaseHeard(now, v)
 	}
 	before := v.router.Heard()
+	v.deferred = v.deferred && a.Priority == vrrp.PriorityRelease
 	out := v.router.Receive(now, source, a)
 	if v.router.State() == vrrp.Backup {
 		e.peerHeard(now, v, before)

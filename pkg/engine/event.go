@@ -76,6 +76,11 @@ type (
 		Err string
 	}
 
+	// Stalled says that carrying out what was decided took longer than [StallMost]:
+	// a lease that was to be refreshed may have been over by then. The adverts that
+	// were decided with it are not sent.
+	Stalled struct{ For time.Duration }
+
 	// LeaseLost says that the kernel does not let a VIP answer that it should.
 	LeaseLost struct{ VIP, Why string }
 
@@ -225,6 +230,7 @@ func (AddressClaimed) event()   {}
 func (AddressesApplied) event() {}
 func (GuardSet) event()         {}
 func (LeaseSet) event()         {}
+func (Stalled) event()          {}
 func (LeaseLost) event()        {}
 func (PairUp) event()           {}
 func (PairDown) event()         {}

@@ -102,10 +102,13 @@ func (e *Engine) holder(now time.Time, v *vip) *peer {
 	return e.pair.peers[i]
 }
 
-// asked gives v to a peer that shall have it.
+// asked gives v to a peer that shall have it, unless another one that asks shall
+// rather.
 func (e *Engine) asked(now time.Time, v *vip, p *peer) {
 	r := p.vips[v.name]
-	if v.router.State() != vrrp.Active || v.offer.to != "" || !r.Eligible || r.Role != pair.Standby || !outranks(r, e.told(now, v)) {
+	better := func(o *peer) bool { q := o.vips[v.name]; return e.fresh(now, o) && q.Asks && outranks(q, r) }
+	if v.router.State() != vrrp.Active || v.quiet || v.offer.to != "" || !r.Eligible || r.Role != pair.Standby ||
+		!outranks(r, e.told(now, v)) || slices.ContainsFunc(e.pair.peers, better) {
 		return
 	}
 	if e.overlaps(v) {

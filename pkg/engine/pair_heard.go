@@ -167,6 +167,22 @@ func (e *Engine) vacant(now time.Time, v *vip) bool {
 	})
 }
 
+// defers leaves the VIP of an Active that fell silent to a peer that comes first,
+// and would be as fast: for one interval, once.
+func (e *Engine) defers(now time.Time, v *vip) bool {
+	ours := e.told(now, v)
+	first := func(p *peer) bool {
+		r := p.vips[v.name]
+		return e.fresh(now, p) && r.Role == pair.Standby && r.Eligible && outranks(r, ours)
+	}
+	if v.deferred || v.taking.from != "" || !slices.ContainsFunc(e.pair.peers, first) {
+		return false
+	}
+	v.deferred = true
+	v.router.Defer(now.Add(v.cfg.Interval))
+	return true
+}
+
 // outranks reports whether a shall hold a VIP rather than b.
 func outranks(a, b pair.VIP) bool {
 	if a.Priority != b.Priority {

@@ -40,7 +40,10 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		AdvertsSent: v.sent, AdvertsReceived: v.received, ReleasesSent: v.releasesSent, ReleasesReceived: v.releasesReceived,
 		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions), HeldAnyway: v.heldAnyway,
 	}
-	s.Lease = e.leaseStatus(v)
+	s.Lease, s.Epoch, s.Disbelieved = e.leaseStatus(v), v.epoch, v.disbelieved
+	if v.offer.to != "" {
+		s.Handover = &HandoverStatus{To: v.offer.to, Until: v.offer.until}
+	}
 	if m := v.waitsFor(); m != nil {
 		s.BeforeHold = &HookStatus{VIP: m.name, Since: m.hookSince, Until: m.hookDue}
 	}
@@ -78,6 +81,8 @@ func (v *vip) stage() Stage {
 	switch {
 	case v.router.State() == vrrp.Initialize:
 		return Eligible
+	case v.router.Due():
+		return Cleared
 	case v.router.State() == vrrp.Backup:
 		return Elected
 	}

@@ -51,13 +51,16 @@ type VIPStatus struct {
 	ActiveDownDue  time.Time     `json:"active_down_due,omitzero"`  // in Backup: when we take over unless an advert comes
 	PreemptHolding string        `json:"preempt_holding,omitempty"` // why we leave a lower-priority Active alone
 
-	Lease      LeaseStatus `json:"lease"`
-	BeforeHold *HookStatus `json:"before_hold,omitempty"` // what the takeover waits for
+	Lease      LeaseStatus     `json:"lease"`
+	Epoch      uint64          `json:"epoch,omitempty"`       // of the newest holder that is known; each new one adds 1
+	Handover   *HandoverStatus `json:"handover,omitempty"`    // to a peer, while it is under way
+	BeforeHold *HookStatus     `json:"before_hold,omitempty"` // what the takeover waits for
 
 	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it
 
 	AdvertsSent      uint64            `json:"adverts_sent"`
 	AdvertsReceived  uint64            `json:"adverts_received"`
+	Disbelieved      uint64            `json:"adverts_disbelieved"` // they say what no host of the pair says of itself
 	ReleasesSent     uint64            `json:"releases_sent"`
 	ReleasesReceived uint64            `json:"releases_received"`
 	LostRestored     uint64            `json:"addresses_restored"`
@@ -148,6 +151,10 @@ type AuthRefusal struct {
 	Source netip.Addr `json:"source"` // as it claims
 	Detail string     `json:"detail"` // "key id 2 unknown"
 	Time   time.Time  `json:"time"`
+// HandoverStatus is a planned move that is under way.
+type HandoverStatus struct {
+	To    string    `json:"to"`
+	Until time.Time `json:"until"` // it is waited for no longer
 }
 
 // Tracked is a check or interface that a VIP tracks.

@@ -244,6 +244,13 @@ func (r *Router) Vacate(now time.Time, reason Reason) {
 	}
 }
 
+// Defer waits longer for an Active, although its time has run out.
+func (r *Router) Defer(until time.Time) {
+	if r.state == Backup {
+		r.due, r.downDue = false, until
+	}
+}
+
 // Outranks reports whether a live Active of lower priority is heard that may be
 // taken over from now.
 func (r *Router) Outranks(now time.Time) bool {

@@ -56,7 +56,7 @@ func (h *Host) heedsChecks() {
 	for _, v := range s.VIPs {
 		for _, t := range v.Tracks {
 			c, ok := byName[t.Name]
-			if ok && t.Source == "check" && t.Fault && c.Weight == nil && !c.Healthy && c.Masked == "" && v.State == engine.Active {
+			if ok && t.Source == "check" && t.Fault && c.Weight == nil && !c.Healthy && c.Masked == "" && v.State == engine.Active && v.Handover == nil {
 				h.w.breaks("%s is Active on %s while its check %s is %s", v.Name, h.name, c.Name, c.State)
 			}
 		}

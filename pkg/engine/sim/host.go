@@ -16,29 +16,36 @@ const stuckAfter = 100_000
 
 // Host is one machine: its power, its kernel, and the daemon that may run on it.
 type Host struct {
-	w       *World
-	name    string
-	index   int
-	cfg     engine.Config
-	powered bool
-	eng     *engine.Engine // nil while the daemon is not running
-	life    uint64         // which run of the daemon: answers to an earlier one are void
-	links   map[string]*nic
-	kernel  map[string]*present // VIPs whose addresses the kernel has
-	stolen  map[string]bool     // VIPs whose addresses somebody removed, until they are back
-	failing map[string]bool     // checks that fail
-	watched map[string]bool     // checks that the daemon watches
-	weights map[string]int      // what watched checks report
-	masked  map[string]string   // what the daemon says masks a check
-	moved   bool                // something changed that the invariants of checks are about
-	hook    Hook                // how before_hold ends
-	waiting map[string]uint64   // Seq of the before_hold that runs, by VIP
-	speaker speaker             // the process that speaks BGP
-	away    map[string]bool     // neighbors that do not answer
-	refuses string              // what the kernel answers to address changes, "" = it obeys
-	wakeAt  time.Time
-	newest  map[string]uint64 // Seq of the last SetAddresses, by VIP
-	said    map[string]uint8  // priority last traced, by VIP
+	w        *World
+	name     string
+	index    int
+	cfg      engine.Config
+	powered  bool
+	eng      *engine.Engine // nil while the daemon is not running
+	life     uint64         // which run of the daemon: answers to an earlier one are void
+	links    map[string]*nic
+	kernel   map[string]*present // VIPs whose addresses the kernel has
+	stolen   map[string]bool     // VIPs whose addresses somebody removed, until they are back
+	failing  map[string]bool     // checks that fail
+	watched  map[string]bool     // checks that the daemon watches
+	weights  map[string]int      // what watched checks report
+	masked   map[string]string   // what the daemon says masks a check
+	moved    bool                // something changed that the invariants of checks are about
+	hook     Hook                // how before_hold ends
+	waiting  map[string]uint64   // Seq of the before_hold that runs, by VIP
+	speaker  speaker             // the process that speaks BGP
+	away     map[string]bool     // neighbors that do not answer
+	filter   filter
+	noFilter string               // why the kernel has no packet filter, "" = it has
+	paused   bool                 // the daemon does not run, and will go on
+	queued   []engine.Event       // what waits for it then
+	offered  map[string]string    // what was being handed over when the daemon was killed
+	opened   map[string]time.Time // when VIPs were opened last
+	stall    time.Duration        // it is paused as soon as it decides something
+	refuses  string               // what the kernel answers to address changes, "" = it obeys
+	wakeAt   time.Time
+	newest   map[string]uint64 // Seq of the last SetAddresses, by VIP
+	said     map[string]uint8  // priority last traced, by VIP
 }
 
 // Hook is how the before_hold programs of a host end.
@@ -60,13 +67,14 @@ type nic struct {
 type present struct {
 	link      string
 	addresses []netip.Prefix
+	ends      time.Time // zero = never
 }
 
 // AddHost adds a host with one address on each named interface, powers it and
 // starts its daemon. Hosts see each other on interfaces of the same name.
 func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *Host {
 	h := &Host{
-		w: w, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{},
+		w: w, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{}, opened: map[string]time.Time{},
 		stolen: map[string]bool{}, away: map[string]bool{}, failing: map[string]bool{}, weights: map[string]int{}, said: map[string]uint8{},
 	}
 	for i, ifname := range interfaces {
@@ -99,22 +107,32 @@ func (h *Host) Crash() {
 
 // Kill ends the daemon without a word. The kernel keeps the addresses.
 func (h *Host) Kill() {
+	h.offered = map[string]string{}
+	for name := range h.cfg.VIPs {
+		h.offered[name] = h.offers(name)
+	}
 	h.eng = nil
 	h.life++
+	h.paused, h.queued, h.stall = false, nil, 0
 	h.endSpeaker()
 }
 
 // Boot gives power back, if it was away, and starts the daemon.
 func (h *Host) Boot() {
 	if !h.powered {
-		h.powered, h.kernel = true, map[string]*present{}
+		h.powered, h.filter = true, newFilter()
 	}
+	h.kernel = map[string]*present{} // a start removes what an earlier run left
+	clear(h.filter.until)
 	h.life++
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.waiting = map[string]uint64{}
 	h.speaker = speaker{sessions: map[string]bool{}, told: map[string]map[netip.Prefix]string{}}
 	h.eng = engine.New(h.w.now)
 	h.step(engine.Configure{Config: h.cfg})
+	if h.cfg.Pair != nil {
+		h.step(engine.PairUp{Boot: h.life})
+	}
 	for _, name := range slices.Sorted(maps.Keys(h.links)) {
 		h.step(engine.LinkChanged{Link: h.snapshot(name)})
 	}
@@ -213,6 +231,10 @@ func (h *Host) step(ev engine.Event) {
 	if h.eng == nil {
 		return
 	}
+	if h.paused {
+		h.queued = append(h.queued, ev)
+		return
+	}
 	h.w.steps++
 	if h.w.stuck++; h.w.stuck > stuckAfter {
 		h.w.breaks("%s asks to be woken again and again without time going on", h.name)
@@ -222,6 +244,12 @@ func (h *Host) step(ev engine.Event) {
 	did := slices.Clone(h.eng.Step(h.w.now, ev))
 	if h.w.Record != nil {
 		h.w.Record(h.name, h.w.now, ev, did)
+	}
+	if h.stall > 0 && len(did) > 0 {
+		h.w.trace(h.name, "is stopped for %v before it does what it decided", h.stall)
+		h.pause(h.stall, did)
+		h.stall = 0
+		return
 	}
 	for _, a := range did {
 		h.act(a)
@@ -257,6 +285,14 @@ func (h *Host) act(a engine.Action) {
 	case engine.SetAddresses:
 		h.newest[owner(a)] = a.Seq
 		h.w.after(kernelDelay, func() { h.apply(life, a) })
+	case engine.SetGuard:
+		h.setGuard(a)
+	case engine.SetLease:
+		h.setLease(a)
+	case engine.RenewLease:
+		h.renew(a)
+	case engine.Tell:
+		h.tell(a.State)
 	case engine.Announce:
 		h.announce(a)
 	case engine.SetSpeaker:
@@ -356,8 +392,12 @@ func (h *Host) apply(life uint64, a engine.SetAddresses) {
 	switch {
 	case h.refuses != "":
 	case a.Present:
-		h.kernel[who] = &present{a.Interface, a.Addresses}
+		h.kernel[who] = &present{link: a.Interface, addresses: a.Addresses}
+		if a.Lifetime > 0 {
+			h.kernel[who].ends = h.w.now.Add(a.Lifetime)
+		}
 		h.stolen[who] = false
+		h.w.exclusive(a.VIP, h)
 	default:
 		delete(h.kernel, who)
 		h.stolen[who] = false

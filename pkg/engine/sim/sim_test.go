@@ -189,7 +189,9 @@ func reload(w *sim.World) {
 		if what == 4 {
 			delete(cfg.VIPs, "web")
 			if r.IntN(2) == 0 {
-				cfg.VIPs["web"] = config(h.Name(), value, 100*time.Millisecond, true, false).VIPs["web"]
+				web := config(h.Name(), value, cfg.VIPs["mail"].Interval, true, false).VIPs["web"]
+				web.Lease = cfg.VIPs["mail"].Lease
+				cfg.VIPs["web"] = web
 			}
 		}
 		if h.Running() {

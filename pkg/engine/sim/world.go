@@ -31,6 +31,9 @@ type span struct{ least, most time.Duration }
 type World struct {
 	// Loss is the part of all adverts that is lost, 0 to 1.
 	Loss float64
+	// Exclusive says that no two hosts may hold one VIP, but while one hands it to
+	// the other.
+	Exclusive bool
 	// Trace, when set, is called with each line of the transcript.
 	Trace func(at time.Duration, host, line string)
 	// Record, when set, is called with each event that an engine was given, and
@@ -44,6 +47,7 @@ type World struct {
 	hosts  []*Host
 	byName map[string]*Host
 	cuts   map[[2]string]bool // from, to
+	cutOn  map[[3]string]bool // network, from, to
 	cache  map[string]string  // VIP: the host that clients send to
 	steps  uint64
 	stuck  int // steps since time last went on
@@ -55,7 +59,7 @@ type World struct {
 func New(seed uint64) *World {
 	return &World{
 		now: epoch, rng: rand.New(rand.NewPCG(seed, 0x7669_7064)), byName: map[string]*Host{},
-		cuts: map[[2]string]bool{}, cache: map[string]string{},
+		cuts: map[[2]string]bool{}, cutOn: map[[3]string]bool{}, cache: map[string]string{},
 	}
 }
 
@@ -108,6 +112,7 @@ func (w *World) Cut(from, to string) { w.cuts[[2]string{from, to}] = true }
 // Heal ends all cuts and losses.
 func (w *World) Heal() {
 	clear(w.cuts)
+	clear(w.cutOn)
 	w.Loss = 0
 }
 
@@ -134,7 +139,8 @@ func (w *World) at(t time.Time, do func()) {
 // reach.
 func (w *World) carry(from *Host, a engine.SendAdvert) {
 	for _, to := range w.hosts {
-		if to == from || !from.reaches(a.Interface) || w.cuts[[2]string{from.name, to.name}] || w.rng.Float64() < w.Loss {
+		if to == from || !from.reaches(a.Interface) || w.cuts[[2]string{from.name, to.name}] ||
+			w.cutOn[[3]string{a.Interface, from.name, to.name}] || w.rng.Float64() < w.Loss {
 			continue
 		}
 		w.after(wireDelay, func() {
@@ -177,12 +183,12 @@ func (w *World) breaks(format string, args ...any) {
 	w.broken = append(w.broken, fmt.Sprintf("%v: ", w.Now())+fmt.Sprintf(format, args...))
 }
 
-// Holders returns the names of the running or dead hosts whose kernel has the
-// addresses of a VIP and whose interface carries traffic.
+// Holders returns the names of the running or dead hosts whose kernel answers for
+// the addresses of a VIP and whose interface carries traffic.
 func (w *World) Holders(vip string) []string {
 	var names []string
 	for _, h := range w.hosts {
-		if k := h.kernel[vip]; k != nil && h.powered && h.links[k.link].up {
+		if h.opens(vip) {
 			names = append(names, h.name)
 		}
 	}

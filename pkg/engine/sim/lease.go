@@ -1,0 +1,175 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/vipd/vipd/pkg/engine"
+)
+
+// leaseDelay is how long the packet filter takes to be changed.
+var leaseDelay = span{50 * time.Microsecond, 500 * time.Microsecond}
+
+// overlapMost is longer than two hosts ever hold one VIP by agreement.
+const overlapMost = 60 * time.Millisecond
+
+// filter is the packet filter of a host. It outlives the daemon.
+type filter struct {
+	idle    time.Time                // when it has done all that it was asked for
+	guarded map[string]time.Duration // how long a refresh lasts, by VIP
+	until   map[string]time.Time     // leases
+}
+
+func newFilter() filter {
+	return filter{guarded: map[string]time.Duration{}, until: map[string]time.Time{}}
+}
+
+// opens reports whether the kernel answers for the addresses of a VIP.
+func (h *Host) opens(vip string) bool {
+	p := h.kernel[vip]
+	if p == nil || !h.powered || !h.links[p.link].up {
+		return false
+	}
+	_, guarded := h.filter.guarded[vip]
+	return (!guarded || h.w.now.Before(h.filter.until[vip])) && (p.ends.IsZero() || h.w.now.Before(p.ends))
+}
+
+// setGuard says what is guarded.
+func (h *Host) setGuard(a engine.SetGuard) {
+	h.changeFilter(func() {
+		if h.noFilter != "" {
+			h.step(engine.GuardSet{Seq: a.Seq, Err: h.noFilter})
+			return
+		}
+		clear(h.filter.guarded)
+		for _, g := range a.VIPs {
+			h.filter.guarded[g.VIP] = g.Timeout
+		}
+		h.step(engine.GuardSet{Seq: a.Seq})
+	})
+}
+
+// changeFilter carries out one change after the other.
+func (h *Host) changeFilter(do func()) {
+	life := h.life
+	takes := leaseDelay.least + time.Duration(h.w.rng.Int64N(int64(leaseDelay.most-leaseDelay.least)))
+	if h.filter.idle.Before(h.w.now) {
+		h.filter.idle = h.w.now
+	}
+	h.filter.idle = h.filter.idle.Add(takes)
+	h.w.at(h.filter.idle, func() {
+		if h.life == life && h.powered {
+			do()
+		}
+	})
+}
+
+// setLease begins or ends a lease.
+func (h *Host) setLease(a engine.SetLease) {
+	h.changeFilter(func() {
+		done := engine.LeaseSet{VIP: a.VIP, On: a.On, Seq: a.Seq}
+		timeout, guarded := h.filter.guarded[a.VIP]
+		delete(h.filter.until, a.VIP)
+		switch {
+		case a.On && !guarded:
+			done.Err = "it is not guarded"
+		case a.On:
+			h.filter.until[a.VIP] = h.w.now.Add(timeout)
+			h.w.exclusive(a.VIP, h)
+		}
+		h.step(done)
+	})
+}
+
+// renew refreshes a lease that is not over.
+func (h *Host) renew(a engine.RenewLease) {
+	if p := h.kernel[a.VIP]; a.Lifetime > 0 && p != nil && h.w.now.Before(p.ends) {
+		p.ends = h.w.now.Add(a.Lifetime)
+	}
+	if h.w.now.Before(h.filter.until[a.VIP]) {
+		h.filter.until[a.VIP] = h.w.now.Add(h.filter.guarded[a.VIP])
+	}
+}
+
+// SetNoFilter makes the kernel refuse packet filters from the next start on; "" =
+// it has them.
+func (h *Host) SetNoFilter(why string) { h.noFilter = why }
+
+// Pause stops the daemon for a time: what comes in meanwhile waits.
+func (h *Host) Pause(d time.Duration) {
+	if !h.paused && h.Running() {
+		h.w.trace(h.name, "is stopped for %v", d)
+		h.pause(d, nil)
+	}
+}
+
+// Stall stops the daemon for a time as soon as it has decided something, and
+// before it does that.
+func (h *Host) Stall(d time.Duration) { h.stall = d }
+
+// pause stops the daemon; what it decided last is done when it goes on.
+func (h *Host) pause(d time.Duration, decided []engine.Action) {
+	h.paused = true
+	life := h.life
+	h.w.at(h.w.now.Add(d), func() {
+		if h.life != life {
+			return
+		}
+		h.paused = false
+		h.w.trace(h.name, "goes on")
+		late := d > engine.StallMost && len(decided) > 0
+		for _, a := range decided {
+			if _, advert := a.(engine.SendAdvert); !advert || !late {
+				h.act(a)
+			}
+		}
+		if late {
+			h.step(engine.Stalled{For: d})
+		}
+		h.plan()
+		queued := h.queued
+		h.queued = nil
+		for _, ev := range queued {
+			h.step(ev)
+		}
+	})
+}
+
+// exclusive: no two hosts hold a VIP, where [World.Exclusive] says so, but while
+// one hands it to the other. One that dies or hangs just then holds it until its
+// lease is over. It is called when to has opened.
+func (w *World) exclusive(vip string, to *Host) {
+	if !w.Exclusive || vip == "" || !to.opens(vip) {
+		return
+	}
+	to.opened[vip] = w.now
+	for _, from := range w.hosts {
+		if from == to || !from.opens(vip) {
+			continue
+		}
+		if from.offers(vip) != to.name {
+			w.breaks("%s is held by %s and %s", vip, from.name, to.name)
+			continue
+		}
+		opened, before, most := w.now, from.opened[vip], overlapMost
+		if from.paused || from.eng == nil {
+			most = from.filter.guarded[vip]
+		}
+		w.at(w.now.Add(most), func() {
+			if from.opens(vip) && to.opens(vip) && from.opened[vip] == before && to.opened[vip] == opened && !from.paused && from.eng != nil {
+				w.breaks("%s is held by %s and %s since %v", vip, from.name, to.name, opened.Sub(epoch))
+			}
+		})
+	}
+}
+
+// offers returns the host that a VIP is being handed to, also by a daemon that was
+// killed meanwhile.
+func (h *Host) offers(vip string) string {
+	if h.eng == nil {
+		return h.offered[vip]
+	}
+	if v, ok := h.VIP(vip); ok && v.Handover != nil {
+		return v.Handover.To
+	}
+	return ""
+}

@@ -1,0 +1,32 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/pair"
+)
+
+// tell brings a state to every other host on every network that both are on.
+func (h *Host) tell(s *pair.State) {
+	for _, to := range h.w.hosts {
+		if to == h || h.w.cuts[[2]string{h.name, to.name}] {
+			continue
+		}
+		for _, ifname := range slices.Sorted(maps.Keys(h.links)) {
+			if !h.reaches(ifname) || h.w.cutOn[[3]string{ifname, h.name, to.name}] || h.w.rng.Float64() < h.w.Loss {
+				continue
+			}
+			boot, path := h.life, address(h.links[ifname].index, h.index).Addr()
+			h.w.after(wireDelay, func() {
+				if to.reaches(ifname) && to.eng != nil {
+					to.step(engine.PeerHeard{Peer: h.name, Boot: boot, Path: path, Whole: true, State: *s})
+				}
+			})
+		}
+	}
+}
+
+// CutOn stops everything that from sends on a network from reaching to.
+func (w *World) CutOn(network, from, to string) { w.cutOn[[3]string{network, from, to}] = true }
