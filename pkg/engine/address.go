@@ -62,7 +62,6 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 	v.confirmed(now)
 	if v.want && e.leaseKind(v) == LeaseAddress {
 		v.lease.armed, v.lease.until = true, now.Add(-ev.Took).Add(e.leaseTime(v))
-		v.lease.prior = v.lease.until
 		e.watchLease(v)
 	}
 	switch {

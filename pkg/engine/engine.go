@@ -93,8 +93,6 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.guardSet(now, ev)
 	case LeaseSet:
 		e.leaseSet(now, ev)
-	case Stalled:
-		e.stalled(now, ev)
 	case LeaseLost:
 		e.leaseLost(now, ev)
 	case PairUp:

@@ -76,12 +76,9 @@ type (
 		Err string
 	}
 
-	// Stalled says that carrying out what was decided took longer than [StallMost]:
-	// a lease that was to be refreshed may have been over by then. The adverts that
-	// were decided with it are not sent.
-	Stalled struct{ For time.Duration }
-
-	// LeaseLost says that the kernel does not let a VIP answer that it should.
+	// LeaseLost says that the kernel does not let a VIP answer that it should: a
+	// refresh found its lease over. It comes before any advert leaves that was
+	// decided with that refresh.
 	LeaseLost struct{ VIP, Why string }
 
 	// PairUp says that the pair channel is open; Boot names this process on it.
@@ -230,7 +227,6 @@ func (AddressClaimed) event()   {}
 func (AddressesApplied) event() {}
 func (GuardSet) event()         {}
 func (LeaseSet) event()         {}
-func (Stalled) event()          {}
 func (LeaseLost) event()        {}
 func (PairUp) event()           {}
 func (PairDown) event()         {}

@@ -24,7 +24,12 @@ type offer struct {
 type taking struct {
 	from  string // peer, "" = there is none
 	epoch uint64
+	since time.Time // of the offer
 }
+
+// acceptMost is how long an offer is good for the taker: the holder, who waits
+// longer, has then heard of it before it serves on alone.
+const acceptMost = overlapMost / 2
 
 // going is what becomes of a VIP whose role here ends with an offer.
 type going struct {
@@ -52,7 +57,7 @@ func (e *Engine) overlaps(v *vip) bool {
 	cannot := slices.ContainsFunc(v.own, func(b Blocker) bool {
 		return b.Kind == BlockedInterface && b.Name == v.cfg.Interface || b.Kind == BlockedKernel
 	})
-	return e.cfg.Pair != nil && !v.cfg.Break && v.there && v.applied && !v.quiet && !cannot
+	return e.cfg.Pair != nil && !v.cfg.Break && v.there && v.applied && !v.quiet && v.taking.from == "" && !cannot
 }
 
 // taker returns the peer that is to have v and its sync group, nil when none can.
@@ -107,7 +112,7 @@ func (e *Engine) holder(now time.Time, v *vip) *peer {
 func (e *Engine) asked(now time.Time, v *vip, p *peer) {
 	r := p.vips[v.name]
 	better := func(o *peer) bool { q := o.vips[v.name]; return e.fresh(now, o) && q.Asks && outranks(q, r) }
-	if v.router.State() != vrrp.Active || v.quiet || v.offer.to != "" || !r.Eligible || r.Role != pair.Standby ||
+	if v.router.State() != vrrp.Active || v.quiet || v.offer.to != "" || v.taking.from != "" || !r.Eligible || r.Role != pair.Standby ||
 		!outranks(r, e.told(now, v)) || slices.ContainsFunc(e.pair.peers, better) {
 		return
 	}
@@ -124,11 +129,15 @@ func outrankedText(v *vip, r pair.VIP) string {
 
 // offered takes what its holder wants this host to have.
 func (e *Engine) offered(now time.Time, v *vip, p *peer) {
-	epoch := p.vips[v.name].Epoch + 1
-	if v.taking.from == p.name && v.taking.epoch == epoch || v.router.State() != vrrp.Backup || len(v.blockers) > 0 {
+	t := taking{p.name, p.vips[v.name].Epoch + 1, now}
+	if v.seen.from == t.from && v.seen.epoch == t.epoch {
+		t = v.seen
+	}
+	v.seen = t
+	if v.taking == t || v.router.State() != vrrp.Backup || len(v.blockers) > 0 || now.Sub(t.since) > acceptMost {
 		return
 	}
-	v.taking = taking{from: p.name, epoch: epoch}
+	v.taking = t
 	v.router.Vacate(now, vrrp.ReasonHandover)
 	e.follow(now, v, v.router.Wake(now), 0)
 }

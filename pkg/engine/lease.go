@@ -45,10 +45,6 @@ const (
 	addressSlack = 50 * time.Millisecond
 )
 
-// StallMost is how long it may take to carry out what a Step decided without a
-// [Stalled].
-const StallMost = leaseSlack / 2
-
 // lease is the right of this host to answer for a VIP, as the kernel enforces it.
 type lease struct {
 	seq   uint64    // of the newest SetLease
@@ -56,7 +52,6 @@ type lease struct {
 	asked time.Time // when it was sent, zero when it has been answered
 	armed bool
 	until time.Time // the kernel ends it no earlier than leaseSlack before
-	prior time.Time // the same, before the last refresh
 	fails int       // SetLease in a row that failed
 	err   string
 
@@ -225,7 +220,6 @@ func (e *Engine) leaseSet(now time.Time, ev LeaseSet) {
 		return
 	case ev.On:
 		v.lease.armed, v.lease.until, v.lease.fails, v.lease.err = true, asked.Add(e.leaseTime(v)), 0, ""
-		v.lease.prior = v.lease.until
 		e.watchLease(v)
 	case ev.Err != "":
 		e.report(now, Record{Type: RecordLease, Name: v.name, To: "failed", Cause: v.record, Severity: Warning,
@@ -272,7 +266,7 @@ func (e *Engine) renew(now time.Time, v *vip) {
 	case kind == LeaseAddress && now.Before(v.lease.until.Add(-e.leaseTime(v)*3/4)):
 		return // once in a quarter of its time
 	}
-	v.lease.prior, v.lease.until = v.lease.until, now.Add(e.leaseTime(v))
+	v.lease.until = now.Add(e.leaseTime(v))
 	v.lease.renewals++
 	e.watchLease(v)
 	e.do(RenewLease{VIP: v.name, Lifetime: e.lifetime(v)})
@@ -284,23 +278,11 @@ func (e *Engine) watchLease(v *vip) {
 }
 
 // lostAt is when the lease of v counts as lost.
-func (e *Engine) lostAt(v *vip) time.Time { return v.lease.until.Add(-e.leaseSlack(v)) }
-
-func (e *Engine) leaseSlack(v *vip) time.Duration {
+func (e *Engine) lostAt(v *vip) time.Time {
 	if e.leaseKind(v) == LeaseAddress {
-		return addressSlack
+		return v.lease.until.Add(-addressSlack)
 	}
-	return leaseSlack
-}
-
-// stalled surrenders what the refresh of the last Step may have come too late for.
-func (e *Engine) stalled(now time.Time, ev Stalled) {
-	for _, v := range e.vips {
-		if v.router.State() == vrrp.Active && v.lease.armed && !now.Before(v.lease.prior.Add(-e.leaseSlack(v))) {
-			v.lease.late++
-			e.surrender(now, v, "late-wake", fmt.Sprintf("this host did not run for %s before it refreshed its lease of %s", round(ev.For), e.leaseTime(v)))
-		}
-	}
+	return v.lease.until.Add(-leaseSlack)
 }
 
 // lateWake is the first thing of a Step: whoever slept longer than the lease of

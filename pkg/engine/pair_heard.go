@@ -63,6 +63,9 @@ func (p *peer) begin(boot uint64) {
 // peerVIPHeard acts on what p tells of v now; was is what it told before.
 func (e *Engine) peerVIPHeard(now time.Time, v *vip, p *peer, was pair.VIP) {
 	r := p.vips[v.name]
+	if v.seen.from == p.name && r.Offer != e.cfg.Node {
+		v.seen = taking{}
+	}
 	switch {
 	case v.offer.to == p.name && r.Role == pair.Active:
 		if r.Held {
@@ -70,6 +73,8 @@ func (e *Engine) peerVIPHeard(now time.Time, v *vip, p *peer, was pair.VIP) {
 		}
 	case r.Role == pair.Active && r.Offer == e.cfg.Node:
 		e.offered(now, v, p)
+	case r.Role == pair.Active && v.taking.from != "" && v.taking.from != p.name:
+		// it has handed it to the one that we take it from, and will say so
 	case r.Role == pair.Active:
 		v.taking = taking{}
 		e.activeTold(now, v, p)

@@ -57,6 +57,7 @@ type vip struct {
 	going   *going
 	handed  bool // a peer holds it already: no release is needed
 	taking  taking
+	seen    taking   // the newest offer, taken or not
 	said    pair.VIP // what the peers were told of it
 	saidSeq uint64   // Seq of the state that told it first
 
@@ -173,6 +174,11 @@ func (e *Engine) promote(now time.Time, v *vip) {
 		return
 	}
 	if e.defers(now, v) {
+		return
+	}
+	if v.taking.from != "" && now.Sub(v.taking.since) > acceptMost {
+		v.taking = taking{}
+		v.router.Relisten(now)
 		return
 	}
 	members := v.peers()

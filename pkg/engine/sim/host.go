@@ -251,9 +251,7 @@ func (h *Host) step(ev engine.Event) {
 		h.stall = 0
 		return
 	}
-	for _, a := range did {
-		h.act(a)
-	}
+	h.carryOut(did)
 	h.heedsChecks()
 	h.routesRightly()
 	h.plan()
@@ -289,8 +287,7 @@ func (h *Host) act(a engine.Action) {
 		h.setGuard(a)
 	case engine.SetLease:
 		h.setLease(a)
-	case engine.RenewLease:
-		h.renew(a)
+	case engine.RenewLease: // done already
 	case engine.Tell:
 		h.tell(a.State)
 	case engine.Announce:

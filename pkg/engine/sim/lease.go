@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
@@ -80,14 +82,40 @@ func (h *Host) setLease(a engine.SetLease) {
 	})
 }
 
-// renew refreshes a lease that is not over.
-func (h *Host) renew(a engine.RenewLease) {
-	if p := h.kernel[a.VIP]; a.Lifetime > 0 && p != nil && h.w.now.Before(p.ends) {
-		p.ends = h.w.now.Add(a.Lifetime)
+// carryOut does what a Step decided: leases first, adverts last, and none for a
+// VIP whose lease was found to be over.
+func (h *Host) carryOut(decided []engine.Action) {
+	lost := map[string]bool{}
+	for _, a := range decided {
+		if r, ok := a.(engine.RenewLease); ok && !h.renew(r) {
+			lost[r.VIP] = true
+		}
 	}
-	if h.w.now.Before(h.filter.until[a.VIP]) {
-		h.filter.until[a.VIP] = h.w.now.Add(h.filter.guarded[a.VIP])
+	for _, a := range decided {
+		if advert, ok := a.(engine.SendAdvert); !ok || !lost[advert.VIP] {
+			h.act(a)
+		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(lost)) {
+		h.step(engine.LeaseLost{VIP: name, Why: "simulated"})
+	}
+}
+
+// renew refreshes a lease, and reports whether it was not over.
+func (h *Host) renew(a engine.RenewLease) bool {
+	now := h.w.now
+	if a.Lifetime > 0 {
+		p := h.kernel[a.VIP]
+		if p != nil && now.Before(p.ends) {
+			p.ends = now.Add(a.Lifetime)
+		}
+		return true // found out in another way
+	}
+	if !now.Before(h.filter.until[a.VIP]) {
+		return false
+	}
+	h.filter.until[a.VIP] = now.Add(h.filter.guarded[a.VIP])
+	return true
 }
 
 // SetNoFilter makes the kernel refuse packet filters from the next start on; "" =
@@ -116,15 +144,7 @@ func (h *Host) pause(d time.Duration, decided []engine.Action) {
 		}
 		h.paused = false
 		h.w.trace(h.name, "goes on")
-		late := d > engine.StallMost && len(decided) > 0
-		for _, a := range decided {
-			if _, advert := a.(engine.SendAdvert); !advert || !late {
-				h.act(a)
-			}
-		}
-		if late {
-			h.step(engine.Stalled{For: d})
-		}
+		h.carryOut(decided)
 		h.plan()
 		queued := h.queued
 		h.queued = nil
