@@ -21,6 +21,16 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		d.queueAdvert(a)
 	case engine.SetAddresses:
 		d.setAddresses(a)
+	case engine.SetGuard, engine.SetLease:
+		d.leases.queue(a)
+	case engine.RenewLease:
+		if a.Lifetime > 0 {
+			d.addresses.Prolong(a.VIP)
+		} else {
+			d.leases.renew = append(d.leases.renew, a.VIP)
+		}
+	case engine.Tell:
+		d.pair.tell = a.State
 	case engine.Announce:
 		d.announcer.Announce(netif.Announcement{
 			Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Is4(),
@@ -90,14 +100,24 @@ func (d *Daemon) queueAdvert(a engine.SendAdvert) {
 	p.out, p.vips = append(p.out, out), append(p.vips, a.VIP)
 }
 
-// send sends what this turn has to send.
+// send sends what this turn has to send: adverts of VIPs whose leases are
+// refreshed, then word to the peers.
 func (d *Daemon) send() {
+	for lost := d.leases.refresh(); len(lost) > 0; lost = d.leases.refresh() {
+		for _, name := range lost {
+			for _, p := range d.dirty {
+				p.drop(name)
+			}
+			d.step(engine.LeaseLost{VIP: name, Why: "it could not be refreshed"})
+		}
+	}
 	for _, p := range d.dirty {
 		if failed := p.flush(); failed != nil {
 			d.step(failed...)
 		}
 	}
 	d.dirty = d.dirty[:0]
+	d.pair.send()
 }
 
 func (d *Daemon) setAddresses(a engine.SetAddresses) {
@@ -114,7 +134,7 @@ func (d *Daemon) setAddresses(a engine.SetAddresses) {
 	}
 	d.addresses.Set(netif.Wanted{
 		Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Addr().Is4(),
-		Addresses: a.Addresses, Routes: routes, Present: a.Present, Seq: a.Seq,
+		Addresses: a.Addresses, Routes: routes, Present: a.Present, Lifetime: a.Lifetime, Seq: a.Seq,
 	})
 }
 

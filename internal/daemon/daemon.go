@@ -83,6 +83,8 @@ type Daemon struct {
 	recorder  *journal.Recorder // nil when nothing is recorded
 	timings   *metrics.Timings
 	takeovers takeovers // used in turns only
+	leases    *leases
+	pair      pairing
 	speaker   bgpSpeaker
 	pings     atomic.Uint64           // of systemd's watchdog
 	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside of turns
@@ -109,6 +111,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
 		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), first: cfg, timings: metrics.NewTimings(), takeovers: takeovers{},
+		leases: newLeases(),
 	}
 	d.cfg.Store(cfg)
 	d.journal = journal.Open(journal.Options{
@@ -173,6 +176,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { d.hooks.Run(run, d.hookDone); return nil })
 	edges.Go(func() error { d.journal.Run(run); return nil })
 	edges.Go(func() error { return d.clock.Run(run, d.alarm) })
+	edges.Go(func() error { d.guard(run); return nil })
 	edges.Go(func() error { return server.Run(run) })
 	edges.Go(func() error { d.hangups(run); return nil })
 	edges.Go(func() error { d.reverts(run); return nil })
@@ -197,7 +201,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 	err = d.work(ctx, run)
 	endEdges(errStopped)
-	if edgeErr := edges.Wait(); edgeErr != nil && !errors.Is(edgeErr, errStopped) && err == nil {
+	edgeErr := edges.Wait()
+	d.endLeases(err == nil)
+	if edgeErr != nil && !errors.Is(edgeErr, errStopped) && err == nil {
 		err = edgeErr
 	}
 	if errors.Is(err, errStopped) {

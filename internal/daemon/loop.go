@@ -77,6 +77,7 @@ func (d *Daemon) alarm() {
 		for _, p := range *d.portList.Load() {
 			p.poll(d.post)
 		}
+		d.pair.poll(d.told)
 	}
 	d.turn(func(now time.Time) {
 		if due := d.eng.Next(); !due.IsZero() && !now.Before(due) {

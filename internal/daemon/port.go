@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -144,6 +145,15 @@ func (p *port) refused(conn *vrrpnet.Conn) *refusals {
 		return p.past.Load()
 	}
 	return p.past.Load().add(conn.Counters())
+}
+
+// drop takes the adverts of a VIP out of the batch of this turn.
+func (p *port) drop(vip string) {
+	for i := len(p.vips) - 1; i >= 0; i-- {
+		if p.vips[i] == vip {
+			p.out, p.vips = slices.Delete(p.out, i, i+1), slices.Delete(p.vips, i, i+1)
+		}
+	}
 }
 
 var errNoSocket = errors.New("the interface has no socket yet")

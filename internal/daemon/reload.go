@@ -156,6 +156,7 @@ func (d *Daemon) configure(cfg *config.Config, actor engine.Actor) {
 	d.cfg.Store(cfg)
 	d.probes.Configure(probe.Settings{User: scriptUser(cfg), Log: d.log})
 	d.openPorts(cfg)
+	d.configurePair(cfg)
 	d.step(engine.Configure{Config: cfg.Engine, Actor: actor})
 	d.watch(cfg)
 }

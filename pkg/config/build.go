@@ -167,6 +167,8 @@ func (b *builder) vip(s section, checks map[string]check.Config) engine.VIP {
 		UnicastSource: get[netip.Addr](s, "unicast_source"),
 		VMAC:          get[bool](s, "vmac"),
 		Checksum:      checksums[get[string](s, "checksum")],
+		Lease:         leases[get[string](s, "lease")],
+		Break:         get[string](s, "handover") == "break",
 		Track:         trackedChecks(s, checks),
 		TrackLinks:    trackedLinks(s),
 		Routes:        b.routes(s),
@@ -177,6 +179,10 @@ func (b *builder) vip(s section, checks map[string]check.Config) engine.VIP {
 			Refresh:  get[time.Duration](s, "garp.refresh"),
 		},
 	}
+}
+
+var leases = map[string]engine.LeaseMode{
+	"auto": engine.LeaseAuto, "nft": engine.LeaseNFT, "address": engine.LeaseAddress, "none": engine.LeaseNone,
 }
 
 var checksums = map[string]vrrp.Checksum{

@@ -197,6 +197,7 @@ func TestDefaults(t *testing.T) {
 				Preempt:  true,
 				Checksum: vrrp.ChecksumPseudoHeader,
 				Track:    map[string]check.Weight{"haproxy": {Fault: true, Own: true}},
+				Lease:    engine.LeaseAuto,
 				GARP: engine.GARP{
 					Repeat:   5,
 					Interval: time.Millisecond,

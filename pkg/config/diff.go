@@ -102,6 +102,13 @@ func describe(c *Config) map[string]settings {
 	return m
 }
 
+func handoverWord(breaks bool) string {
+	if breaks {
+		return "break"
+	}
+	return "overlap"
+}
+
 func describeVIP(v engine.VIP) settings {
 	source := ""
 	if v.UnicastSource.IsValid() {
@@ -126,6 +133,8 @@ func describeVIP(v engine.VIP) settings {
 		"unicast_source":   optional(source),
 		"vmac":             {strconv.FormatBool(v.VMAC)},
 		"checksum":         {checksum},
+		"lease":            {v.Lease.String()},
+		"handover":         {handoverWord(v.Break)},
 		"track":            eachWeight(v.Track),
 		"track_interfaces": eachWeight(v.TrackLinks),
 		"garp.repeat":      {strconv.Itoa(v.GARP.Repeat)},

@@ -157,6 +157,10 @@ var generalRows = []key{
 	{path: "vip.*.checksum", kind: choice{"rfc5798", "rfc9568"}, def: `"rfc5798"`,
 		doc: "Checksum sent in version 3 over IPv4: rfc5798 with a pseudo-header, as most routers expect, or rfc9568 without; both are accepted.",
 		rfc: "Checksum (RFC 9568, 5.2.8)", also: []string{"v3_checksum_as_v2", "checksum_with_ipv4_pseudoheader"}},
+	{path: "vip.*.lease", kind: choice{"auto", "nft", "address", "none"}, def: `"auto"`,
+		doc: "Dead-man switch: what ends the hold of this host when vipd hangs or is killed. auto is nft, where the kernel has it and advert_interval is at least 30ms; address gives addresses a lifetime."},
+	{path: "vip.*.handover", kind: choice{"overlap", "break"}, def: `"overlap"`,
+		doc: "Planned moves: overlap loses no packet, both hosts answer for up to 50ms; break closes the old holder before the new one opens. Needs [pair]; without it moves are those of VRRP."},
 }
 
 var groupRows = []key{

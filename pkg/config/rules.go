@@ -35,6 +35,7 @@ func (b *builder) rules(c *Config) {
 		if a, ok := c.Auth[s.node.name]; ok {
 			b.authRules(s, v, a)
 		}
+		b.leaseRules(s, c, v)
 	}
 	b.uniqueRouters(c.Engine.VIPs)
 	b.uniqueAddresses(c.Engine.VIPs)

@@ -117,7 +117,7 @@ func (p *peer) clone() *peer {
 	n := *p
 	n.addresses, n.hearsOn, n.drift = slices.Clone(p.addresses), slices.Clone(p.hearsOn), slices.Clone(p.drift)
 	n.vips, n.sources = maps.Clone(p.vips), maps.Clone(p.sources)
-	n.config, n.partial = maps.Clone(p.config), maps.Clone(p.partial)
+	n.config = maps.Clone(p.config)
 	n.paths = make(map[netip.Addr]*path, len(p.paths))
 	for a, at := range p.paths {
 		n.paths[a] = copied(at)

@@ -55,21 +55,6 @@ func addressWords(list []netip.Prefix) string {
 	return strings.Join(words, ", ")
 }
 
-// takeConfig puts a configuration together that is told in parts.
-func (e *Engine) takeConfig(now time.Time, p *peer, ev PeerHeard) {
-	if ev.State.Config == nil {
-		return
-	}
-	if ev.State.Seq != p.partialOf {
-		p.partial, p.partialOf = map[string]string{}, ev.State.Seq
-	}
-	maps.Copy(p.partial, ev.State.Config)
-	if ev.Whole {
-		p.config = maps.Clone(p.partial)
-		e.compareConfig(now, p)
-	}
-}
-
 // compareConfig finds what differs, and reports what is new of it.
 func (e *Engine) compareConfig(now time.Time, p *peer) {
 	if p.config == nil {

@@ -93,6 +93,8 @@ type (
 		Boot  uint64     // of its process
 		Path  netip.Addr // it came from
 		Whole bool       // all parts of this State have come by now
+		// Age is how old the message may be; pair.AgeUnknown = as old as that process.
+		Age   time.Duration
 		State pair.State
 	}
 

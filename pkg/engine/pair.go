@@ -50,6 +50,7 @@ type peer struct {
 	whole     uint64 // Seq of the newest one that came whole
 	answered  uint64 // the same, as it was told that it did
 	heardAt   time.Time
+	doubtful  bool      // nothing says how long that was on its way
 	since     time.Time // of heard or not
 	heard     bool      // as was reported last
 	paths     map[netip.Addr]*path
@@ -58,8 +59,6 @@ type peer struct {
 	hearsUs   uint64                // Seq of ours that it has heard whole
 	hearsOn   []pair.Path           // on which of our addresses
 	config    map[string]string
-	partial   map[string]string // of a configuration that is being told
-	partialOf uint64            // Seq of the state that it belongs to
 	drift     []Drift
 }
 
@@ -137,8 +136,11 @@ func (e *Engine) peer(name string) *peer {
 
 // fresh reports whether what p told last still counts.
 func (e *Engine) fresh(now time.Time, p *peer) bool {
-	return !p.heardAt.IsZero() && now.Sub(p.heardAt) <= pairMissed*e.pairInterval()+e.pairInterval()/2
+	return !p.heardAt.IsZero() && now.Sub(p.heardAt) <= e.pairMay()
 }
+
+// pairMay is how long a peer may be silent.
+func (e *Engine) pairMay() time.Duration { return pairMissed*e.pairInterval() + e.pairInterval()/2 }
 
 // beat is the timer of the channel: it is time to tell again, and to see who has
 // fallen silent.
@@ -162,7 +164,7 @@ func (e *Engine) watchPeer(now time.Time, p *peer) {
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
 		at := p.paths[a]
-		heard := !at.at.IsZero() && now.Sub(at.at) <= pairMissed*e.pairInterval()+e.pairInterval()/2
+		heard := !at.at.IsZero() && now.Sub(at.at) <= e.pairMay()
 		if heard == at.heard {
 			continue
 		}

@@ -15,13 +15,24 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 	if p == nil {
 		return // a reload took it away while the message was on its way
 	}
+	known := ev.Age != pair.AgeUnknown
+	if known && ev.Age > e.pairMay() {
+		return // it waited while this host did not run: much may have changed
+	}
 	if ev.Boot != p.boot {
 		p.begin(ev.Boot)
 	}
 	if p.paths[ev.Path] == nil {
 		p.paths[ev.Path] = &path{}
 	}
-	p.heardAt, p.paths[ev.Path].at = now, now
+	at := now
+	if known {
+		at = now.Add(-ev.Age)
+	}
+	p.paths[ev.Path].at = at
+	if !at.Before(p.heardAt) {
+		p.heardAt, p.doubtful = at, !known
+	}
 	if !p.heard || !p.paths[ev.Path].heard {
 		e.watchPeer(now, p)
 	}
@@ -35,7 +46,10 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 			p.hearsUs, p.hearsOn = max(p.hearsUs, h.Seq), h.Paths
 		}
 	}
-	e.takeConfig(now, p, ev)
+	if s.Config != nil {
+		p.config = s.Config
+		e.compareConfig(now, p)
+	}
 	if ev.Whole && p.whole != s.Seq {
 		p.whole, e.pair.stirred = s.Seq, true
 	}
@@ -168,7 +182,7 @@ func (e *Engine) vacant(now time.Time, v *vip) bool {
 	alien := heard.Source.IsValid() && now.Sub(heard.At) < v.router.ActiveDownInterval() && e.peerOf(v, heard.Source) == nil
 	return !alien && !slices.ContainsFunc(e.pair.peers, func(p *peer) bool {
 		r, told := p.vips[v.name]
-		return !told || !e.fresh(now, p) || p.hearsUs < v.saidSeq || r.Role == pair.Active || r.Held || r.Eligible && outranks(r, ours)
+		return !told || !e.fresh(now, p) || p.doubtful || p.hearsUs < v.saidSeq || r.Role == pair.Active || r.Held || r.Eligible && outranks(r, ours)
 	})
 }
 

@@ -38,7 +38,7 @@ type Host struct {
 	filter   filter
 	noFilter string               // why the kernel has no packet filter, "" = it has
 	paused   bool                 // the daemon does not run, and will go on
-	queued   []engine.Event       // what waits for it then
+	queued   []waiting            // what waits for it then
 	offered  map[string]string    // what was being handed over when the daemon was killed
 	opened   map[string]time.Time // when VIPs were opened last
 	stall    time.Duration        // it is paused as soon as it decides something
@@ -58,6 +58,12 @@ const (
 	HookFails Hook = "fails"
 	HookHangs Hook = "hangs" // whoever runs it never answers
 )
+
+// waiting is an event that waits for a daemon which is paused.
+type waiting struct {
+	ev    engine.Event
+	since time.Time
+}
 
 type nic struct {
 	index int
@@ -232,7 +238,7 @@ func (h *Host) step(ev engine.Event) {
 		return
 	}
 	if h.paused {
-		h.queued = append(h.queued, ev)
+		h.queued = append(h.queued, waiting{ev, h.w.now})
 		return
 	}
 	h.w.steps++

@@ -148,8 +148,12 @@ func (h *Host) pause(d time.Duration, decided []engine.Action) {
 		h.plan()
 		queued := h.queued
 		h.queued = nil
-		for _, ev := range queued {
-			h.step(ev)
+		for _, q := range queued {
+			if heard, ok := q.ev.(engine.PeerHeard); ok {
+				heard.Age += h.w.now.Sub(q.since)
+				q.ev = heard
+			}
+			h.step(q.ev)
 		}
 	})
 }
@@ -171,16 +175,19 @@ func (w *World) exclusive(vip string, to *Host) {
 			continue
 		}
 		opened, before, most := w.now, from.opened[vip], overlapMost
-		if from.paused || from.eng == nil {
+		if !from.runs() {
 			most = from.filter.guarded[vip]
 		}
 		w.at(w.now.Add(most), func() {
-			if from.opens(vip) && to.opens(vip) && from.opened[vip] == before && to.opened[vip] == opened && !from.paused && from.eng != nil {
+			if from.opens(vip) && to.opens(vip) && from.opened[vip] == before && to.opened[vip] == opened && from.runs() && to.runs() {
 				w.breaks("%s is held by %s and %s since %v", vip, from.name, to.name, opened.Sub(epoch))
 			}
 		})
 	}
 }
+
+// runs reports whether the daemon does something.
+func (h *Host) runs() bool { return h.eng != nil && !h.paused }
 
 // offers returns the host that a VIP is being handed to, also by a daemon that was
 // killed meanwhile.
