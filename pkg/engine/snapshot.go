@@ -18,6 +18,7 @@ func (e *Engine) Status(now time.Time) Status {
 		s.VIPs = append(s.VIPs, e.vipStatus(now, v))
 		s.Drained = s.Drained && v.drained != nil
 	}
+	s.Pair = e.pairStatus(now)
 	e.serviceStatuses(&s)
 	for _, c := range e.checks {
 		s.Checks = append(s.Checks, c.status())
@@ -40,6 +41,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		AdvertsSent: v.sent, AdvertsReceived: v.received, ReleasesSent: v.releasesSent, ReleasesReceived: v.releasesReceived,
 		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions), HeldAnyway: v.heldAnyway,
 	}
+	s.Standby = e.standby(now, v)
 	s.Lease, s.Epoch, s.Disbelieved = e.leaseStatus(v), v.epoch, v.disbelieved
 	if v.offer.to != "" {
 		s.Handover = &HandoverStatus{To: v.offer.to, Until: v.offer.until}

@@ -16,6 +16,7 @@ type Status struct {
 	Checks  []CheckStatus `json:"checks"`  // sorted by name
 	Links   []LinkStatus  `json:"interfaces"`
 
+	Pair     *PairStatus     `json:"pair,omitempty"`    // absent when there is no channel to other hosts
 	Services []ServiceStatus `json:"anycast,omitempty"` // sorted by name
 	BGP      *BGPStatus      `json:"bgp,omitempty"`     // absent when nobody speaks it
 }
@@ -54,6 +55,7 @@ type VIPStatus struct {
 	Lease      LeaseStatus     `json:"lease"`
 	Epoch      uint64          `json:"epoch,omitempty"`       // of the newest holder that is known; each new one adds 1
 	Handover   *HandoverStatus `json:"handover,omitempty"`    // to a peer, while it is under way
+	Standby    string          `json:"standby,omitempty"`     // how ready other hosts are to take it, for a status line
 	BeforeHold *HookStatus     `json:"before_hold,omitempty"` // what the takeover waits for
 
 	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it

@@ -48,6 +48,17 @@ const (
 	Active              // advertises
 )
 
+func (r Role) String() string {
+	switch r {
+	case Standby:
+		return "standby"
+	case Active:
+		return "active"
+	case Out:
+	}
+	return "out"
+}
+
 // Hears is what the sender hears of another host.
 type Hears struct {
 	Node  string

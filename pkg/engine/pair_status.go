@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vipd/vipd/pkg/pair"
+)
+
+// PairStatus tells about the channel to the other hosts.
+type PairStatus struct {
+	Open     bool          `json:"open"`
+	Err      string        `json:"error,omitempty"` // why it is not
+	Interval time.Duration `json:"interval_ns"`     // between two messages
+	Peers    []PeerStatus  `json:"peers"`           // sorted by name
+}
+
+// PeerStatus tells about another host of the pair, as it is heard and as it tells of
+// itself.
+type PeerStatus struct {
+	Name    string          `json:"name"`
+	Heard   bool            `json:"heard"` // lately, on any path
+	Since   time.Time       `json:"since"` // of Heard
+	Last    time.Time       `json:"last,omitzero"`
+	HearsUs bool            `json:"hears_us"` // it knows how this host stands now
+	Paths   []PathStatus    `json:"paths"`
+	VIPs    []PeerVIPStatus `json:"vips,omitempty"`  // as it told last, sorted by name
+	Drift   []Drift         `json:"drift,omitempty"` // of what should be equal
+}
+
+// PathStatus is one way to a peer.
+type PathStatus struct {
+	Address netip.Addr `json:"address"`
+	Heard   bool       `json:"heard"` // lately
+	Last    time.Time  `json:"last,omitzero"`
+}
+
+// PeerVIPStatus is how a peer stands to a VIP.
+type PeerVIPStatus struct {
+	Name     string `json:"name"`
+	Role     string `json:"role"` // active, standby, out
+	Held     bool   `json:"held"`
+	Priority uint8  `json:"priority"`
+	Eligible bool   `json:"eligible"`
+	Blocker  string `json:"blocker,omitempty"` // why it is not
+	Epoch    uint64 `json:"epoch,omitempty"`
+}
+
+// pairStatus is nil when there is no channel to other hosts.
+func (e *Engine) pairStatus(now time.Time) *PairStatus {
+	if e.cfg.Pair == nil {
+		return nil
+	}
+	s := &PairStatus{Open: e.pair.boot != 0, Err: e.pair.err, Interval: e.pairInterval()}
+	for _, p := range e.pair.peers {
+		ps := PeerStatus{
+			Name: p.name, Heard: e.fresh(now, p), Since: p.since, Last: p.heardAt, HearsUs: e.fresh(now, p) && p.hearsUs >= e.pair.seq,
+			Drift: slices.Clone(p.drift),
+		}
+		for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
+			at := p.paths[a].at
+			ps.Paths = append(ps.Paths, PathStatus{Address: a, Last: at, Heard: !at.IsZero() && now.Sub(at) <= e.pairMay()})
+		}
+		for _, name := range slices.Sorted(maps.Keys(p.vips)) {
+			r := p.vips[name]
+			ps.VIPs = append(ps.VIPs, PeerVIPStatus{
+				Name: name, Role: r.Role.String(), Held: r.Held, Priority: r.Priority, Eligible: r.Eligible, Blocker: r.Blocker, Epoch: r.Epoch,
+			})
+		}
+		s.Peers = append(s.Peers, ps)
+	}
+	return s
+}
+
+// standby says how ready other hosts are to take v, a sentence for each that is
+// heard: "lb2 is ready (priority 100)".
+func (e *Engine) standby(now time.Time, v *vip) string {
+	var words []string
+	for _, p := range e.pair.peers {
+		switch r, told := p.vips[v.name]; {
+		case !e.fresh(now, p):
+			words = append(words, p.name+" is silent")
+		case !told:
+			words = append(words, p.name+" has no such vip")
+		case r.Role == pair.Active:
+			words = append(words, p.name+" is Active")
+		case !r.Eligible:
+			words = append(words, fmt.Sprintf("%s is not ready: %s", p.name, r.Blocker))
+		default:
+			words = append(words, fmt.Sprintf("%s is ready (priority %d)", p.name, r.Priority))
+		}
+	}
+	return strings.Join(words, "; ")
+}
