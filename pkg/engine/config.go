@@ -24,12 +24,6 @@ type Config struct {
 	DrainWait    time.Duration           // how long a service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0 or more
 }
 
-// Pair is the channel to the other hosts of a pair or group.
-type Pair struct {
-	Interval time.Duration           // between two states; 0 = the least Advertisement_Interval, 30 to 100 ms
-	Peers    map[string][]netip.Addr // addresses of the other hosts, by name
-}
-
 // Service is an anycast service: prefixes that are announced by BGP while what
 // they stand for works on this host.
 type Service struct {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vipd/vipd/pkg/pair"
 )
 
 // Drift is a setting that should be equal on all hosts of a pair, and is not.
@@ -93,7 +95,7 @@ func differences(ours, theirs map[string]string) []Drift {
 			found[Drift{Key: t, Theirs: "configured"}] = true
 		case !there[t]:
 			found[Drift{Key: t, Ours: "configured"}] = true
-		case ours[key] != theirs[key]:
+		case pair.Told(ours[key]) != theirs[key]: // long values are told cut
 			found[Drift{key, ours[key], theirs[key]}] = true
 		}
 	}

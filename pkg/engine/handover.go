@@ -9,6 +9,10 @@ import (
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
+// linger is how long the old holder serves on when the new one holds: until what
+// tells the network so has passed every switch.
+const linger = 10 * time.Millisecond
+
 // overlapMost bounds how long two hosts hold a VIP that one hands to the other.
 const overlapMost = 50 * time.Millisecond
 
@@ -18,6 +22,7 @@ type offer struct {
 	to    string // peer, "" = there is none
 	since time.Time
 	until time.Time // it is not waited for longer
+	taken bool      // the peer holds it: both do, until that time
 }
 
 // taking is the same as the taker sees it.
@@ -142,34 +147,37 @@ func (e *Engine) offered(now time.Time, v *vip, p *peer) {
 	e.follow(now, v, v.router.Wake(now), 0)
 }
 
-// offerTaken lets v go: the peer holds it and has said so, on the channel or by an
-// advert.
+// offerTaken notes that the peer holds v, as it has said on the channel.
 func (e *Engine) offerTaken(now time.Time, v *vip, p *peer) {
-	r, g, took := p.vips[v.name], v.going, now.Sub(v.offer.since)
-	v.offer, v.going, v.handed = offer{}, nil, true
-	cause := e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: p.name, Cause: v.record, Took: took,
-		Text: fmt.Sprintf("%s: %s holds it %s after it was offered", v.name, p.name, round(took))})
-	if g == nil {
-		g = &going{to: Initialize, reason: string(vrrp.ReasonPriority), text: outrankedText(v, r)}
+	if v.offer.taken {
+		return
 	}
-	e.withdraw(now, v, g.to, g.reason, g.text, cause)
+	took := now.Sub(v.offer.since)
+	e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: p.name, Cause: v.record, Took: took,
+		Text: fmt.Sprintf("%s: %s holds it %s after it was offered", v.name, p.name, round(took))})
+	v.offer.taken, v.offer.until = true, earliest(v.offer.until, now.Add(linger))
+	if v.going == nil {
+		v.going = &going{to: Initialize, reason: string(vrrp.ReasonPriority), text: outrankedText(v, p.vips[v.name])}
+	}
 }
 
-// offerLate goes on without the peer: who leaves does so, who was asked serves on.
-func (e *Engine) offerLate(now time.Time, v *vip) {
-	to, g := v.offer.to, v.going
-	waited := now.Sub(v.offer.since)
+// offerEnds lets go of a VIP that the peer holds. Otherwise it goes on without the
+// peer: who leaves does so, who was asked serves on.
+func (e *Engine) offerEnds(now time.Time, v *vip) {
+	o, g, cause := v.offer, v.going, v.record
 	v.offer, v.going, e.pair.stirred = offer{}, nil, true
-	cause := e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: to, Reason: "late", Severity: Warning, Cause: v.record,
-		Text: fmt.Sprintf("%s: %s did not take it within %s", v.name, to, round(waited))})
+	if v.handed = o.taken; !o.taken {
+		cause = e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: o.to, Reason: "late", Severity: Warning, Cause: cause,
+			Text: fmt.Sprintf("%s: %s did not take it within %s", v.name, o.to, round(now.Sub(o.since)))})
+	}
 	if g != nil {
-		e.withdraw(now, v, g.to, g.reason, g.text, cause)
+		e.withdraw(now, v, g.to, g.reason, g.text, max(g.cause, cause))
 	}
 }
 
 // withdrawOffer takes back an offer whose reason is gone: v may stay here.
 func (e *Engine) withdrawOffer(v *vip) {
-	if v.going != nil && len(v.blockers) == 0 && v.moving == nil {
+	if v.going != nil && !v.offer.taken && len(v.blockers) == 0 && v.moving == nil {
 		v.offer, v.going, e.pair.stirred = offer{}, nil, true
 	}
 }

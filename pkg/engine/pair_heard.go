@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -21,6 +22,7 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 	}
 	if ev.Boot != p.boot {
 		p.begin(ev.Boot)
+		e.pair.stirred = true
 	}
 	if p.paths[ev.Path] == nil {
 		p.paths[ev.Path] = &path{}
@@ -68,9 +70,13 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 	e.fillVacancies(now)
 }
 
+// never is no Seq of a state: the peer is told at once.
+const never = math.MaxUint64
+
 // begin forgets what an earlier process of the peer told.
 func (p *peer) begin(boot uint64) {
-	p.boot, p.newest, p.whole, p.answered, p.hearsUs, p.hearsOn = boot, 0, 0, 0, 0, nil
+	p.boot, p.newest, p.whole, p.hearsUs, p.hearsOn = boot, 0, 0, 0, nil
+	p.answered = never
 	clear(p.vips)
 }
 
@@ -96,7 +102,7 @@ func (e *Engine) peerVIPHeard(now time.Time, v *vip, p *peer, was pair.VIP) {
 		v.taking = taking{} // it has let go
 	}
 	claimed := func(r pair.VIP) bool { return r.Role == pair.Active || r.Held }
-	if claimed(was) && !claimed(r) && v.router.Heard().Source == r.Source {
+	if claimed(was) && !claimed(r) && v.router.State() == vrrp.Backup && v.router.Heard().Source == r.Source {
 		e.advertHeard(now, v, r.Source, e.advertOf(v, r, vrrp.PriorityRelease))
 	}
 	if r.Asks {

@@ -128,7 +128,7 @@ func (e *Engine) wake(now time.Time, v *vip) {
 		e.hookLate(now, v)
 	}
 	if v.offer.to != "" && !now.Before(v.offer.until) {
-		e.offerLate(now, v)
+		e.offerEnds(now, v)
 	}
 	e.announceDue(now, v)
 	expired := v.drained != nil && !v.drained.Until.IsZero() && !now.Before(v.drained.Until)
