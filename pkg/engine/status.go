@@ -153,6 +153,8 @@ type AuthRefusal struct {
 	Source netip.Addr `json:"source"` // as it claims
 	Detail string     `json:"detail"` // "key id 2 unknown"
 	Time   time.Time  `json:"time"`
+}
+
 // HandoverStatus is a planned move that is under way.
 type HandoverStatus struct {
 	To    string    `json:"to"`
