@@ -34,7 +34,7 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 	case engine.Announce:
 		d.announcer.Announce(netif.Announcement{
 			Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Is4(),
-			Addresses: a.Addresses, Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause, Left: d.takeovers.announced(a.VIP, d.timings),
+			Addresses: a.Addresses, Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause, Left: d.announced(a.VIP),
 		})
 	case engine.SetSpeaker:
 		d.setSpeaker(a.Config)
@@ -67,6 +67,22 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 			delete(d.waiting, a.ID)
 			c <- a
 		}
+	}
+}
+
+// announced returns what to call when the first frame of an announcement has left,
+// nil when it ends no takeover.
+func (d *Daemon) announced(vip string) func(time.Time) {
+	timed := d.takeovers.announced(vip, d.timings)
+	if timed == nil {
+		return nil
+	}
+	return func(at time.Time) {
+		timed(at)
+		d.spawn(func() error { // a turn may call the announcer, which waits for us
+			d.post(engine.AnnouncementSent{VIP: vip})
+			return nil
+		})
 	}
 }
 

@@ -89,6 +89,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.addressClaimed(now, ev)
 	case AddressesApplied:
 		e.addressesApplied(now, ev)
+	case AnnouncementSent:
+		e.announcementSent(ev)
 	case GuardSet:
 		e.guardSet(now, ev)
 	case LeaseSet:

@@ -61,6 +61,10 @@ type (
 		Took    time.Duration
 	}
 
+	// AnnouncementSent says that the first frame of the first [Announce] after a
+	// takeover has left the host.
+	AnnouncementSent struct{ VIP string }
+
 	// GuardSet answers a [SetGuard]. Err says why the kernel cannot do it, "" = it
 	// does.
 	GuardSet struct {
@@ -227,6 +231,7 @@ func (AdvertReceived) event()   {}
 func (LinkChanged) event()      {}
 func (AddressClaimed) event()   {}
 func (AddressesApplied) event() {}
+func (AnnouncementSent) event() {}
 func (GuardSet) event()         {}
 func (LeaseSet) event()         {}
 func (LeaseLost) event()        {}

@@ -97,6 +97,13 @@ func (e *Engine) offerTo(now time.Time, v *vip, p *peer) bool {
 	return true
 }
 
+// announcementSent tells the old holder that it may let go.
+func (e *Engine) announcementSent(ev AnnouncementSent) {
+	if v := e.byName[ev.VIP]; v != nil && v.state == Active {
+		v.announced, e.pair.stirred = true, true
+	}
+}
+
 // asks reports whether this host shall have v from a living holder that tells of
 // itself, which is asked for it.
 func (e *Engine) asks(now time.Time, v *vip) bool {

@@ -61,7 +61,8 @@ type vip struct {
 	said    pair.VIP // what the peers were told of it
 	saidSeq uint64   // Seq of the state that told it first
 
-	deferred bool // to a peer, once in a silence
+	announced bool // since the takeover
+	deferred  bool // to a peer, once in a silence
 
 	releasedAt time.Time // when the Active gave it up, the last time
 
@@ -216,7 +217,7 @@ func allOf(vips []*vip, ok func(*vip) bool) bool {
 // before_hold delays them; then the adverts leave from the interface itself.
 func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause uint64) {
 	v.copies, v.copyAt = 0, time.Time{}
-	v.loser, v.deferred = false, false
+	v.loser, v.deferred, v.announced = false, false, false
 	v.epoch++
 	v.quiet = reason == vrrp.ReasonPreempted || reason == vrrp.ReasonHandover || v.cfg.VMAC && !v.owner() && !v.hooked()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)

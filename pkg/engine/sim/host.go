@@ -432,4 +432,10 @@ func (h *Host) announce(a engine.Announce) {
 	}
 	h.w.cache[a.VIP] = h.name
 	h.w.claim(h, a)
+	life := h.life
+	h.w.at(h.w.now.Add(announceDelay), func() {
+		if h.life == life {
+			h.step(engine.AnnouncementSent{VIP: a.VIP})
+		}
+	})
 }

@@ -25,6 +25,9 @@ var (
 	sightDelay  = span{100 * time.Microsecond, 5 * time.Millisecond} // a change until the link monitor tells
 )
 
+// announceDelay is how long the first frame of an announcement takes to leave.
+const announceDelay = 100 * time.Microsecond
+
 type span struct{ least, most time.Duration }
 
 // World is hosts, the networks between them and what clients believe.
