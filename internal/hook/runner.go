@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vipd/vipd/pkg/check/probe"
+	"github.com/vipd/vipd/internal/program"
 )
 
 const (
@@ -21,9 +21,9 @@ const (
 // be called from any goroutine, and none of them waits for a program.
 type Runner struct {
 	log  *slog.Logger
-	once func(context.Context, probe.Program) probe.Ended // probe.RunProgram, except in tests
-	wake chan struct{}                                    // holds a token while jobs is not empty
-	news chan struct{}                                    // holds a token while reports is not empty
+	once func(context.Context, program.Program) program.Ended // program.Run, except in tests
+	wake chan struct{}                                        // holds a token while jobs is not empty
+	news chan struct{}                                        // holds a token while reports is not empty
 
 	mu       sync.Mutex
 	settings Settings
@@ -59,7 +59,7 @@ type takeover struct {
 // NewRunner returns a Runner that knows no hooks yet.
 func NewRunner(log *slog.Logger) *Runner {
 	return &Runner{
-		log: log, once: probe.RunProgram, wake: make(chan struct{}, 1), news: make(chan struct{}, 1),
+		log: log, once: program.Run, wake: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		hooks: map[Subject]Hooks{}, queues: map[Subject]*queue{}, before: map[string]*takeover{}, fifos: map[string]*fifo{},
 		counters: Counters{Runs: map[Run]uint64{}, Took: map[Kind]Took{}},
 	}
@@ -140,7 +140,7 @@ func (r *Runner) Before(c Change, seq uint64, within time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &takeover{seq: seq, cancel: cancel, ended: make(chan struct{})}
 	r.before[c.Name] = t
-	p := program(h.BeforeHold, c, r.settings, within)
+	p := programOf(h.BeforeHold, c, r.settings, within)
 	r.start(func(all context.Context) {
 		defer context.AfterFunc(all, cancel)()
 		r.hold(ctx, t, last, p, c)
@@ -238,12 +238,12 @@ func (r *Runner) serve(ctx context.Context, s Subject, q *queue) {
 		q.waiting = q.waiting[1:]
 		r.mu.Unlock()
 		argv := append(t.hooks.Notify[:len(t.hooks.Notify):len(t.hooks.Notify)], t.change.arguments()...)
-		r.run(ctx, program(argv, t.change, t.settings, t.hooks.Timeout), Done{Kind: Notify, Change: t.change})
+		r.run(ctx, programOf(argv, t.change, t.settings, t.hooks.Timeout), Done{Kind: Notify, Change: t.change})
 	}
 }
 
 // hold runs a before_hold when the last one is gone.
-func (r *Runner) hold(ctx context.Context, t, last *takeover, p probe.Program, c Change) {
+func (r *Runner) hold(ctx context.Context, t, last *takeover, p program.Program, c Change) {
 	defer close(t.ended)
 	defer t.cancel()
 	if last != nil {
@@ -259,16 +259,16 @@ func (r *Runner) hold(ctx context.Context, t, last *takeover, p probe.Program, c
 	}
 }
 
-func program(argv []string, c Change, s Settings, within time.Duration) probe.Program {
-	return probe.Program{Command: argv, User: s.User, Env: c.environment(s), Input: c.input(), Timeout: within, Grace: grace}
+func programOf(argv []string, c Change, s Settings, within time.Duration) program.Program {
+	return program.Program{Command: argv, User: s.User, Env: c.environment(s), Input: c.input(), Timeout: within, Grace: grace}
 }
 
 // run runs a program and reports its end. One that the kernel does not let end (a
 // hung file system) is reported when it should have; run returns when it is gone,
 // or when ctx ends.
-func (r *Runner) run(ctx context.Context, p probe.Program, d Done) {
+func (r *Runner) run(ctx context.Context, p program.Program, d Done) {
 	begin := time.Now()
-	end := make(chan probe.Ended, 1)
+	end := make(chan program.Ended, 1)
 	go func() { end <- r.once(ctx, p) }()
 	late := time.NewTimer(p.Timeout + p.Grace + overtime)
 	defer late.Stop()
@@ -302,7 +302,7 @@ func (r *Runner) ended(d Done) {
 	r.finish(d)
 }
 
-func result(e probe.Ended) Result {
+func result(e program.Ended) Result {
 	switch {
 	case e.Killed:
 		return Stopped

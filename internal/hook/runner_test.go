@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/vipd/vipd/pkg/check/probe"
+	"github.com/vipd/vipd/internal/program"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -161,7 +161,7 @@ type fake struct {
 	release chan struct{}
 }
 
-func (f *fake) run(ctx context.Context, p probe.Program) probe.Ended {
+func (f *fake) run(ctx context.Context, p program.Program) program.Ended {
 	value := func(key string) string {
 		i := slices.IndexFunc(p.Env, func(s string) bool { return strings.HasPrefix(s, key+"=") })
 		return strings.TrimPrefix(p.Env[i], key+"=")
@@ -179,9 +179,9 @@ func (f *fake) run(ctx context.Context, p probe.Program) probe.Ended {
 	}()
 	select {
 	case <-f.release:
-		return probe.Ended{OK: true, Detail: "exit 0", Took: time.Second}
+		return program.Ended{OK: true, Detail: "exit 0", Took: time.Second}
 	case <-ctx.Done():
-		return probe.Ended{Killed: true, Detail: "stopped", Took: time.Second}
+		return program.Ended{Killed: true, Detail: "stopped", Took: time.Second}
 	}
 }
 
@@ -291,7 +291,7 @@ func TestHangsInKernel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := faked(Hooks{Notify: sh(""), Timeout: time.Second})
 		stuck := make(chan struct{})
-		r.once = func(context.Context, probe.Program) probe.Ended { <-stuck; return probe.Ended{OK: true} }
+		r.once = func(context.Context, program.Program) program.Ended { <-stuck; return program.Ended{OK: true} }
 		h := run(t, r)
 		h.Notify(change(0))
 		h.Notify(change(1))

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/internal/program"
 )
 
 // socketPrefix marks an address as the path of a Unix socket.
@@ -125,5 +127,5 @@ func excerpt(b []byte) string {
 	if len(b) > maxExcerpt {
 		b, more = b[:maxExcerpt], "…"
 	}
-	return printable(b) + more
+	return program.Printable(b) + more
 }

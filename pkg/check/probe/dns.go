@@ -17,6 +17,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 
+	"github.com/vipd/vipd/internal/program"
 	"github.com/vipd/vipd/pkg/check"
 )
 
@@ -200,7 +201,10 @@ type ignored struct {
 	kinds []string
 }
 
-const maxKinds = 4 // that are told apart
+const (
+	maxKinds   = 4   // that are told apart
+	maxAnswers = 512 // bytes of a detail
+)
 
 func (i *ignored) note(what string) {
 	i.total++
@@ -235,9 +239,9 @@ func judge(answer *dns.Msg, d check.DNS, record uint16) Result {
 	case len(found) < d.MinAnswers:
 		return Result{Detail: fmt.Sprintf("%s, fewer than %d", detail, d.MinAnswers)}
 	case d.Answer != "" && !slices.ContainsFunc(found, func(s string) bool { return sameValue(s, d.Answer) }):
-		all := printable([]byte(strings.Join(found, ", ")))
-		if len(all) > maxLine {
-			all = strings.ToValidUTF8(all[:maxLine], "") + "…"
+		all := program.Printable([]byte(strings.Join(found, ", ")))
+		if len(all) > maxAnswers {
+			all = strings.ToValidUTF8(all[:maxAnswers], "") + "…"
 		}
 		return Result{Detail: strings.TrimSuffix(fmt.Sprintf("%s, %s not among them: %s", detail, d.Answer, all), ": ")}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/vipd/vipd/internal/program"
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/testenv"
 )
@@ -51,7 +52,7 @@ func TestExec(t *testing.T) {
 		{"no command", nil, false, "no command to run"},
 		{"empty command", []string{""}, false, "no command to run"},
 		{"missing program", []string{"/nonexistent/check"}, false, "start /nonexistent/check: no such program"},
-		{"missing name", []string{"vipd-no-such"}, false, "start vipd-no-such: no such program in " + searchPath},
+		{"missing name", []string{"vipd-no-such"}, false, "start vipd-no-such: no such program in " + program.SearchPath},
 		{"relative path", []string{"bin/check"}, false, "start bin/check: not an absolute path"},
 		{"not executable", []string{plain}, false, "start " + plain + ": not executable"},
 		{"a directory", []string{dir}, false, "start " + dir + ": not executable"},
@@ -80,7 +81,7 @@ func TestExecEnvironment(t *testing.T) {
 	t.Setenv("PATH", "/nonexistent")
 	got := Once(t.Context(), config(check.Exec{Command: []string{"/bin/sh", "-c", "/usr/bin/env | /usr/bin/sort | /usr/bin/tr '\\n' ' '; pwd"}}, 20*time.Second),
 		Settings{Check: "web"})
-	want := "exit 0: LANG=C.UTF-8 PATH=" + searchPath + " PWD=/ VIPD_CHECK=web /"
+	want := "exit 0: LANG=C.UTF-8 PATH=" + program.SearchPath + " PWD=/ VIPD_CHECK=web /"
 	if got.Detail != want {
 		t.Errorf("got  %s\nwant %s", got.Detail, want)
 	}
@@ -199,8 +200,14 @@ func TestExecLeaksNothing(t *testing.T) {
 	if after := descriptors(t); after > before {
 		t.Errorf("%d descriptors open, %d before", after, before)
 	}
-	if all := children(os.Getpid()); len(all) > 0 {
-		t.Errorf("children left, as zombies perhaps: %v", all)
+	lists, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range lists {
+		if all, err := os.ReadFile(list); err == nil && len(all) > 0 {
+			t.Errorf("children left, as zombies perhaps: %s", all)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vipd/vipd/internal/program"
 	"github.com/vipd/vipd/pkg/check"
 )
 
@@ -81,7 +82,7 @@ func readNumber(path string) (int, error) {
 	}
 	n, err := strconv.Atoi(word)
 	if err != nil || len(text) > maxNumber {
-		return 0, fmt.Errorf("%s holds %q, not a whole number", path, printable(text[:min(len(text), 20)]))
+		return 0, fmt.Errorf("%s holds %q, not a whole number", path, program.Printable(text[:min(len(text), 20)]))
 	}
 	return n, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/vipd/vipd/internal/program"
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/testenv"
 )
@@ -67,5 +68,5 @@ func favouredParent() {
 	const look = "until [ $(cat /proc/$$/oom_score_adj) = 0 ]; do :; done; echo nice $(nice) oom $(cat /proc/$$/oom_score_adj)"
 	sh := []string{"/bin/sh", "-c", look}
 	fmt.Println(Once(context.Background(), config(check.Exec{Command: sh}, 20*time.Second), Settings{}).Detail)
-	fmt.Println(RunProgram(context.Background(), Program{Command: sh, Timeout: 20 * time.Second, Grace: time.Second}).Detail)
+	fmt.Println(program.Run(context.Background(), program.Program{Command: sh, Timeout: 20 * time.Second, Grace: time.Second}).Detail)
 }

@@ -1,4 +1,4 @@
-package probe
+package program
 
 import (
 	"context"
@@ -15,36 +15,30 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/vipd/vipd/pkg/check"
 )
 
-// searchPath is the PATH of programs, and where names without a slash are
+// SearchPath is the PATH of programs, and where names without a slash are
 // looked up. vipd's own PATH does not matter: it differs between a shell and a
 // unit.
-const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const SearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// command prepares the program of a check.
-func command(e check.Exec, s Settings) (*exec.Cmd, error) {
-	if len(e.Command) == 0 || e.Command[0] == "" {
+// command makes p ready to be started.
+func command(p Program) (*exec.Cmd, error) {
+	if len(p.Command) == 0 || p.Command[0] == "" {
 		return nil, errors.New("no command to run")
 	}
-	path, err := lookup(e.Command[0])
+	path, err := lookup(p.Command[0])
 	if err != nil {
 		return nil, err
 	}
-	name := e.User
-	if name == "" {
-		name = s.User
-	}
-	cred, err := credential(name)
+	cred, err := credential(p.User)
 	if err != nil {
 		return nil, err
 	}
 	return &exec.Cmd{
 		Path: path,
-		Args: e.Command,
-		Env:  []string{"PATH=" + searchPath, "LANG=C.UTF-8", "VIPD_CHECK=" + s.Check},
+		Args: p.Command,
+		Env:  append([]string{"PATH=" + SearchPath, "LANG=C.UTF-8"}, p.Env...),
 		Dir:  "/",
 		SysProcAttr: &syscall.SysProcAttr{
 			Setpgid:    true,
@@ -54,7 +48,7 @@ func command(e check.Exec, s Settings) (*exec.Cmd, error) {
 	}, nil
 }
 
-// lookup finds a program by its absolute path or by its name in searchPath.
+// lookup finds a program by its absolute path or by its name in SearchPath.
 func lookup(name string) (string, error) {
 	if filepath.IsAbs(name) {
 		return name, nil
@@ -62,13 +56,13 @@ func lookup(name string) (string, error) {
 	if strings.Contains(name, "/") {
 		return "", fmt.Errorf("start %s: not an absolute path", name)
 	}
-	for _, dir := range filepath.SplitList(searchPath) {
+	for _, dir := range filepath.SplitList(SearchPath) {
 		path := filepath.Join(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("start %s: no such program in %s", name, searchPath)
+	return "", fmt.Errorf("start %s: no such program in %s", name, SearchPath)
 }
 
 // credential is what a program needs to run as the user (a name or a uid), nil

@@ -1,4 +1,4 @@
-package probe
+package program
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func TestProgram(t *testing.T) {
 		{"reads its input", "cat", true, "exit 0: hello"},
 		{"ended by a signal", "kill -SEGV $$", false, "killed by SIGSEGV"},
 		{"long line", "head -c 100000 /dev/zero | tr '\\0' x", true, "exit 0: " + strings.Repeat("x", maxLine)},
-		{"only what it is given", "env | sort | tr '\\n' ' '", true, "exit 0: LANG=C.UTF-8 PATH=" + searchPath + " PWD=/ VIPD_NAME=web"},
+		{"only what it is given", "env | sort | tr '\\n' ' '", true, "exit 0: LANG=C.UTF-8 PATH=" + SearchPath + " PWD=/ VIPD_NAME=web"},
 		{"in a group of its own", `[ "$(cut -d' ' -f5 /proc/$$/stat)" = $$ ] && echo leader`, true, "exit 0: leader"},
 		{"vanishes", "rm -f /proc/nothing; exec /nonexistent/program", false, "exit 127: /bin/sh: 1: exec: /nonexistent/program: not found"},
 	} {
@@ -40,7 +40,7 @@ func TestProgram(t *testing.T) {
 			t.Parallel()
 			p := shell(tt.text)
 			p.Input, p.Env = []byte("hello\n"), []string{"VIPD_NAME=web"}
-			got := RunProgram(t.Context(), p)
+			got := Run(t.Context(), p)
 			if got.OK != tt.ok || got.Detail != tt.detail || got.Late || got.Killed || got.Took <= 0 {
 				t.Errorf("got %+v, want %v %q", got, tt.ok, tt.detail)
 			}
@@ -55,7 +55,7 @@ func TestProgramCannotStart(t *testing.T) {
 		"hook/here":         "start hook/here: not an absolute path",
 		t.TempDir():         "not executable",
 	} {
-		got := RunProgram(t.Context(), Program{Command: []string{path}, Timeout: time.Second})
+		got := Run(t.Context(), Program{Command: []string{path}, Timeout: time.Second})
 		if got.OK || !strings.Contains(got.Detail, want) {
 			t.Errorf("%s: %+v, want %q", path, got, want)
 		}
@@ -81,7 +81,7 @@ func TestProgramTimeout(t *testing.T) {
 			t.Parallel()
 			p := shell(tt.text)
 			p.Timeout, p.Grace = 300*time.Millisecond, 300*time.Millisecond
-			got := RunProgram(t.Context(), p)
+			got := Run(t.Context(), p)
 			if want := "killed, not done within 300ms" + tt.line; got.OK || !got.Late || got.Killed || got.Detail != want {
 				t.Errorf("got %+v, want %q", got, want)
 			}
@@ -102,7 +102,7 @@ func TestProgramStopped(t *testing.T) {
 	}()
 	p := shell("trap '' TERM; touch " + there + "; while :; do sleep 60; done")
 	p.Timeout, p.Grace = time.Minute, time.Minute
-	if got := RunProgram(ctx, p); got.OK || got.Late || !got.Killed || got.Detail != "stopped" || got.Took > 30*time.Second {
+	if got := Run(ctx, p); got.OK || got.Late || !got.Killed || got.Detail != "stopped" || got.Took > 30*time.Second {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -117,7 +117,7 @@ func TestProgramFlood(t *testing.T) {
 	}
 	p := shell(fmt.Sprintf("head -c %d /dev/zero; echo; echo done; exit 3", size))
 	p.Timeout, p.Input = time.Minute, make([]byte, 1<<20)
-	if got := RunProgram(t.Context(), p); got.Detail != "exit 3: done" {
+	if got := Run(t.Context(), p); got.Detail != "exit 3: done" {
 		t.Errorf("got %+v", got)
 	}
 }
