@@ -36,22 +36,22 @@ func startError(cmd *exec.Cmd, err error) string {
 }
 
 // lastLine reads r to its end and returns the last line with something to read
-// in it, at most maxLine bytes of it, as one printable line.
-func lastLine(r io.Reader) (last string) {
+// in it and does not end in dull, at most maxLine bytes of it, as one printable line.
+func lastLine(r io.Reader, dull string) (last string) {
 	buf := make([]byte, maxLine+4096)
 	begun := 0 // bytes of the line that has not ended yet
 	for {
 		n, err := r.Read(buf[begun:])
 		text := buf[:begun+n]
 		if end := bytes.LastIndexByte(text, '\n'); end >= 0 {
-			if line := useful(text[:end]); line != "" {
+			if line := useful(text[:end], dull); line != "" {
 				last = line
 			}
 			text = text[:copy(buf, text[end+1:])]
 		}
 		begun = min(len(text), maxLine)
 		if err != nil {
-			if line := useful(text); line != "" {
+			if line := useful(text, dull); line != "" {
 				last = line
 			}
 			return last
@@ -59,11 +59,11 @@ func lastLine(r io.Reader) (last string) {
 	}
 }
 
-// useful is the last line of text that is not blank.
-func useful(text []byte) string {
+// useful is the last line of text that is not blank, and does not end in dull.
+func useful(text []byte, dull string) string {
 	for len(text) > 0 {
 		begin := bytes.LastIndexByte(text, '\n') + 1
-		if line := Printable(text[begin:min(len(text), begin+maxLine)]); line != "" {
+		if line := Printable(text[begin:min(len(text), begin+maxLine)]); line != "" && (dull == "" || !strings.HasSuffix(line, dull)) {
 			return line
 		}
 		text = text[:max(begin-1, 0)]

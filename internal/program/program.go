@@ -21,6 +21,7 @@ type Program struct {
 	User    string   // by name or number, "" = ourselves
 	Env     []string // beside PATH and LANG
 	Input   []byte   // its standard input; nil = it has none
+	Dull    string   // lines of output that end in it say nothing
 	// Bare gives it no capability, not even as root, and no way to new ones. Else
 	// it has none of vipd's, and one that runs as root has root's own.
 	Bare bool
@@ -71,7 +72,7 @@ func run(ctx context.Context, p Program) Ended {
 		_ = files.in.Close()
 	}()
 	line := make(chan string, 1)
-	go func() { line <- lastLine(files.out) }()
+	go func() { line <- lastLine(files.out, p.Dull) }()
 	late, killed := child.within(ctx, p.Timeout, p.Grace)
 	_ = files.in.SetWriteDeadline(time.Now()) // fails only if it is closed, as the next one
 	_ = files.out.SetReadDeadline(time.Now().Add(drainTime))

@@ -125,15 +125,16 @@ func TestProgramFlood(t *testing.T) {
 func TestLastLine(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":                       "",
-		"\n\n":                   "",
-		"one":                    "one",
-		"one\ntwo\n":             "two",
-		"one\n \t\n":             "one",
-		"one\n\x1b[31mred\xff\n": "[31mred",
+		"":                        "",
+		"\n\n":                    "",
+		"one":                     "one",
+		"one\ntwo\n":              "two",
+		"one\n \t\n":              "one",
+		"one\nsee it for usage\n": "one",
+		"one\n\x1b[31mred\xff\n":  "[31mred",
 	} {
 		for _, r := range []interface{ Read([]byte) (int, error) }{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
-			if got := lastLine(r); got != want {
+			if got := lastLine(r, "for usage"); got != want {
 				t.Errorf("%q: got %q, want %q", text, got, want)
 			}
 		}
