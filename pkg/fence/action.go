@@ -59,7 +59,7 @@ type Kind string
 // The kinds.
 const (
 	Decided     Kind = "decided"     // to fence, and why
-	Held        Kind = "held"        // it must not fence now: gateway, rate, startup, turn
+	Held        Kind = "held"        // it must not fence now: isolated, rate, startup, turn
 	Aborted     Kind = "aborted"     // no need any more
 	Shot        Kind = "shot"        // a device was told to cut the peer off, and says it did
 	Attempt     Kind = "attempt"     // an agent failed

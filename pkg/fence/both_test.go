@@ -99,7 +99,9 @@ func (d *duel) talk(i int) {
 		}
 	}
 	s := Situation{Upset: h.upset, Preferred: i == 0 || d.wrong, Holds: h.holds, PeerHolds: other.holds, PeerContent: other.holds && !h.holds}
-	s.GatewayDown = !h.gateway.IsZero() && !d.now.Before(h.gateway)
+	if !h.gateway.IsZero() && !d.now.Before(h.gateway) {
+		s.Isolated = "check gateway is down"
+	}
 	if d.wrong {
 		s.Holds, s.PeerHolds = false, false
 	}

@@ -17,7 +17,6 @@ type Config struct {
 	AttemptTimeout time.Duration // of each attempt, more than 0; its agent is killed then
 	Verify         Verify
 	Rate           Rate
-	NeedGateway    bool          // do not fence while the own gateway is gone
 	Settle         time.Duration // a host that has run for less lets the other go first; 0 or more
 	BootWait       time.Duration // after it, a peer that was never heard is fenced too; 0 = never
 	ConfirmTTL     time.Duration // for this long an operator's confirmation is good, more than 0
@@ -25,6 +24,9 @@ type Config struct {
 	// Silence is after what a peer that is not heard counts as silent: no less
 	// than the longest Active_Down_Interval of the VIPs that wait for the fence.
 	Silence time.Duration
+	// Track is checks that must pass on this host before it may fence: of its
+	// gateway, say. Whoever makes the [Situation] reads it.
+	Track []string
 }
 
 // Verify is how a device must confirm that it cut a peer off.

@@ -24,8 +24,9 @@ type (
 		// it, so none of them is fenced for. A VIP that needs the proof to go on
 		// being held stays in it.
 		Waiting []string
-		// GatewayDown: this host cannot reach its own gateway.
-		GatewayDown bool
+		// Isolated says why this host may be the one that is cut off, "check gateway is
+		// down"; "" = it is not, as far as is known.
+		Isolated string
 		// Upset is when this host last started, was stopped for a while, or lost a
 		// lease: what it knew of the peer before counts for nothing. Never zero.
 		Upset time.Time

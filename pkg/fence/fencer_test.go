@@ -113,7 +113,7 @@ var stories = map[string]func(w *world){
 	},
 	"gateway": func(w *world) {
 		w.pass(time.Second)
-		w.silent(func(s *Situation) { s.GatewayDown = true })
+		w.silent(func(s *Situation) { s.Isolated = "check gateway is down" })
 		w.pass(time.Hour)
 		w.silent()
 		w.pass(500 * time.Millisecond)

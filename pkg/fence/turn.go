@@ -20,8 +20,8 @@ func (f *Fencer) allowed(now time.Time) (timeout time.Duration, why string, agai
 			return 0, "this host has not heard it since it started, and waits until " + end.Format(time.TimeOnly), end, false
 		}
 	}
-	if f.cfg.NeedGateway && f.sit.GatewayDown {
-		return 0, "this host does not reach its own gateway", time.Time{}, false
+	if f.sit.Isolated != "" {
+		return 0, "this host may be the isolated one: " + f.sit.Isolated, time.Time{}, false
 	}
 	if shots := f.recent(now); !f.round.shot && len(shots) >= f.cfg.Rate.Max {
 		end := shots[len(shots)-f.cfg.Rate.Max].Add(f.cfg.Rate.Per)

@@ -44,9 +44,9 @@ func ordinary() Config {
 		Levels:   [][]string{{"ipmi"}, {"pdu-a", "pdu-b"}},
 		Devices:  map[string]Device{"ipmi": {Agent: "fence_ipmilan"}, "pdu-a": {Agent: "fence_apc"}, "pdu-b": {Agent: "fence_apc"}},
 		Attempts: 2, AttemptTimeout: 10 * time.Second,
-		Verify:      Verify{Reads: 3, Every: 500 * time.Millisecond, Within: 20 * time.Second},
-		Rate:        Rate{Max: 2, Per: 15 * time.Minute},
-		NeedGateway: true, Settle: 30 * time.Second, ConfirmTTL: 10 * time.Minute, Silence: time.Second,
+		Verify: Verify{Reads: 3, Every: 500 * time.Millisecond, Within: 20 * time.Second},
+		Rate:   Rate{Max: 2, Per: 15 * time.Minute},
+		Settle: 30 * time.Second, ConfirmTTL: 10 * time.Minute, Silence: time.Second,
 	}
 }
 
