@@ -134,6 +134,7 @@ func (b *builder) build() *Config {
 	}
 	b.bgp(c)
 	b.pair(c)
+	b.fences(c)
 	for _, s := range b.sections("anycast") {
 		c.Engine.Services[s.node.name] = b.service(s, c.Engine.Checks)
 	}
@@ -169,6 +170,7 @@ func (b *builder) vip(s section, checks map[string]check.Config) engine.VIP {
 		Checksum:      checksums[get[string](s, "checksum")],
 		Lease:         leases[get[string](s, "lease")],
 		Break:         get[string](s, "handover") == "break",
+		Takeover:      takeovers[get[string](s, "takeover")],
 		Track:         trackedChecks(s, checks),
 		TrackLinks:    trackedLinks(s),
 		Routes:        b.routes(s),

@@ -29,6 +29,7 @@ func (c *Config) SetNode(name string) {
 		delete(c.Engine.Pair.Peers, name)
 		delete(c.Pair.Peers, name)
 	}
+	delete(c.Engine.Fences, name)
 }
 
 // maxPaths is how many addresses a peer may have.

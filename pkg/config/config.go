@@ -23,6 +23,9 @@ type Config struct {
 	// Auth is how adverts are authenticated, by VIP; those of others are not. Its
 	// secrets are kept apart in the same way.
 	Auth map[string]vrrp.Auth
+	// FenceSecrets are the secret options of the agents of fence devices, by device
+	// and option, kept apart likewise.
+	FenceSecrets map[string]map[string]Secret
 }
 
 // Secret is a text that is never printed.

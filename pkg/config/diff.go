@@ -33,7 +33,7 @@ func Diff(from, to *Config) []string {
 			}
 		}
 	}
-	return slices.Concat(lines, newPasswords(from, to), newKeys(from, to))
+	return slices.Concat(lines, newPasswords(from, to), newKeys(from, to), newFenceSecrets(from, to))
 }
 
 // change is one changed key in words, "" when it is the same.
@@ -96,6 +96,7 @@ func describe(c *Config) map[string]settings {
 	}
 	describeBGP(m, c)
 	describePair(m, c)
+	describeFences(m, c)
 	for name, s := range e.Services {
 		m["anycast."+name] = describeService(s)
 	}
@@ -135,6 +136,7 @@ func describeVIP(v engine.VIP) settings {
 		"checksum":         {checksum},
 		"lease":            {v.Lease.String()},
 		"handover":         {handoverWord(v.Break)},
+		"takeover":         {v.Takeover.String()},
 		"track":            eachWeight(v.Track),
 		"track_interfaces": eachWeight(v.TrackLinks),
 		"garp.repeat":      {strconv.Itoa(v.GARP.Repeat)},

@@ -59,6 +59,11 @@ var tables = []tableRow{
 	{path: "pair"},
 	{path: "peer"},
 	{path: "peer.*"},
+	{path: "fence", also: []string{"fencing", "stonith"}},
+	{path: "fence.verify"},
+	{path: "fence.rate"},
+	{path: "fence.device"},
+	{path: "fence.device.*", also: []string{"fence_device", "stonith_resource"}},
 }
 
 const required = "required"
@@ -73,7 +78,7 @@ var (
 )
 
 // keyRows is the table of keys, in the order of the manual.
-var keyRows = slices.Concat(generalRows, authRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows, pairRows)
+var keyRows = slices.Concat(generalRows, authRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows, pairRows, fenceRows)
 
 var generalRows = []key{
 	{path: "include", kind: list{text{what: "a file name or pattern"}}, none: "no other files",
@@ -161,6 +166,9 @@ var generalRows = []key{
 		doc: "Dead-man switch: what ends the hold of this host when vipd hangs or is killed. auto is nft, where the kernel has it and advert_interval is at least 30ms; address gives addresses a lifetime."},
 	{path: "vip.*.handover", kind: choice{"overlap", "break"}, def: `"overlap"`,
 		doc: "Planned moves: overlap loses no packet, both hosts answer for up to 50ms; break closes the old holder before the new one opens. Needs [pair]; without it moves are those of VRRP."},
+	{path: "vip.*.takeover", kind: choice{"vrrp", "fence", "votes"}, def: `"vrrp"`,
+		doc:  "What a silent Active needs before this host takes over: nothing more (vrrp), to be cut off for certain (fence), or the votes of a witness (votes).",
+		also: []string{"takeover_requires"}},
 }
 
 var groupRows = []key{

@@ -45,6 +45,7 @@ func (b *builder) rules(c *Config) {
 	b.pairRules(c)
 	b.dependRules(c.Engine)
 	b.hookRules()
+	b.fenceRules(c)
 	b.unusedChecks(c.Engine)
 }
 
@@ -295,6 +296,11 @@ func (b *builder) unusedChecks(c engine.Config) {
 	}
 	for _, v := range c.Services {
 		for name := range maps.Keys(v.Track) {
+			use(name)
+		}
+	}
+	for _, f := range c.Fences {
+		for _, name := range f.Track {
 			use(name)
 		}
 	}

@@ -123,8 +123,10 @@ func valueForm(k kind) form {
 		return form{"type": "array", "items": valueForm(k.of)}
 	case command:
 		return form{"anyOf": []any{form{"type": "string"}, valueForm(list{argument})}}
-	case headers, keyring:
+	case headers, keyring, secretFiles:
 		return table(form{"type": "string"})
+	case agentOptions:
+		return table(form{"anyOf": []any{form{"type": "string"}, form{"type": "integer"}, form{"type": "boolean"}}})
 	}
 	return form{}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/check"
+	"github.com/vipd/vipd/pkg/fence"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -21,6 +22,7 @@ type Config struct {
 	Services     map[string]Service      // anycast services by name
 	BGP          *bgp.Config             // nil = no speaker runs; passwords are none of the engine's business
 	Pair         *Pair                   // nil = there is no channel to other hosts
+	Fences       map[string]fence.Config // how a peer is cut off, by its name; a peer that is not in it cannot be
 	DrainWait    time.Duration           // how long a service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0 or more
 }
 
@@ -60,6 +62,7 @@ type VIP struct {
 	UnicastSource netip.Addr    // zero = the interface's primary address
 	VMAC          bool          // 00:00:5e:00:01:{vrid} on a macvlan
 	Checksum      vrrp.Checksum // form sent in v3 over IPv4
+	Takeover      Takeover
 	Track         map[string]check.Weight
 	TrackLinks    map[string]check.Weight
 	Routes        []Route
@@ -68,6 +71,21 @@ type VIP struct {
 	Lease         LeaseMode     // what ends the hold of this host when it hangs
 	Notify        bool          // its changes are told to hooks
 	BeforeHold    time.Duration // how long a hook may delay a takeover; 0 = there is none
+}
+
+// Takeover is what a silent Active needs before this host takes over from it.
+type Takeover int
+
+// The guards.
+const (
+	TakeoverVRRP  Takeover = iota // nothing more: the election decides
+	TakeoverFence                 // to be cut off, verified
+	TakeoverVotes                 // two of three votes
+)
+
+// String is the word of the configuration.
+func (t Takeover) String() string {
+	return [...]string{TakeoverVRRP: "vrrp", TakeoverFence: "fence", TakeoverVotes: "votes"}[t]
 }
 
 // Family4 reports whether the election runs over IPv4: the family of the first
