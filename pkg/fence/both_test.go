@@ -1,12 +1,18 @@
 package fence
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 )
+
+var seeds = flag.Uint64("seeds", 400, "pairs of hosts that TestNeverBoth plays")
+
+// mutants is how many of them it plays again with hosts that both go first.
+const mutants = 200
 
 // twin is one of the two hosts of a duel: a Fencer for the other one, and the
 // power that the other one's Fencer cuts.
@@ -18,7 +24,6 @@ type twin struct {
 	holds   bool
 	wants   time.Time // nothing waits before
 	gateway time.Time // it is gone from then on, zero = it is there
-	told    Situation
 	outlets map[string]*plug
 	proved  time.Time
 }
@@ -209,12 +214,8 @@ func (d *duel) play(until time.Time) {
 // fail.
 func TestNeverBoth(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(1000)
-	if testing.Short() {
-		seeds = 200
-	}
 	shots, found := 0, 0
-	for seed := range seeds {
+	for seed := range *seeds {
 		d := newDuel(seed, false)
 		d.play(epoch.Add(6 * time.Minute))
 		if d.both {
@@ -223,7 +224,7 @@ func TestNeverBoth(t *testing.T) {
 		if !d.hosts[0].on || !d.hosts[1].on {
 			shots++
 		}
-		if seed < 300 {
+		if seed < mutants {
 			m := newDuel(seed, true)
 			m.play(epoch.Add(6 * time.Minute))
 			if m.both {
@@ -231,11 +232,11 @@ func TestNeverBoth(t *testing.T) {
 			}
 		}
 	}
-	if shots < int(seeds)/4 {
-		t.Errorf("only %d of %d pairs came to a shot: the test is too tame", shots, seeds)
+	if shots < int(*seeds)/4 {
+		t.Errorf("only %d of %d pairs came to a shot: the test is too tame", shots, *seeds)
 	}
 	if found == 0 {
 		t.Error("two hosts that both go first survive all seeds: the test finds nothing")
 	}
-	t.Logf("%d of %d pairs came to a shot; both off in %d of 300 when both go first", shots, seeds, found)
+	t.Logf("%d of %d pairs came to a shot; both off in %d of %d when both go first", shots, *seeds, found, mutants)
 }

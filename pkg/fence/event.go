@@ -28,7 +28,8 @@ type (
 		// down"; "" = it is not, as far as is known.
 		Isolated string
 		// Upset is when this host last started, was stopped for a while, or lost a
-		// lease: what it knew of the peer before counts for nothing. Never zero.
+		// lease: what it knew of the peer before counts for nothing. Never zero. A
+		// restart of vipd alone is none, if [Fencer.Restore] tells what it knew.
 		Upset time.Time
 		// PeerContent: when last heard, the peer held everything that it could want,
 		// so it has no reason to fence us.

@@ -214,7 +214,9 @@ func (f *Fencer) hear(now time.Time, ev Heard) {
 	}
 	if known >= 0 {
 		if booted {
-			f.report(Void, known, "", Notice, "%s is back after it was cut off by %s", f.peer, strings.Join(f.cfg.Levels[known], ", "))
+			text := fmt.Sprintf("%s is back after it was cut off by %s", f.peer, strings.Join(f.cfg.Levels[known], ", "))
+			f.report(Void, known, "", Notice, "%s", text)
+			f.remember(now, Void, known, "", text)
 			f.lookAgain(now, known) // perhaps only its vipd has started anew
 		} else {
 			f.lied(now, known)

@@ -287,39 +287,6 @@ func TestConfirmEnds(t *testing.T) {
 	}
 }
 
-// The brake holds for a host that restarts, by its history.
-func TestBrakeOverRestart(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, ordinary())
-	for _, o := range w.outlets {
-		o.idle = true
-	}
-	w.pass(time.Second)
-	w.silent()
-	w.pass(5 * time.Minute)
-	text, err := w.history.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, unusable := ParseHistory(append(text, "{\"time\":\"2026"...))
-	if diff := cmp.Diff(w.history, h); diff != "" || unusable != 1 {
-		t.Errorf("history, %d lines unusable: %s", unusable, diff)
-	}
-	f := New("lb2", ordinary(), w.now)
-	f.Restore(w.now, h)
-	if got := f.Status(w.now).Shots; got != 2 {
-		t.Errorf("%d shots after the restart, want 2", got)
-	}
-	again := epoch.Add(-time.Hour) // a clock that jumped back: they count as of now
-	f.Restore(again, h)
-	if got := f.Status(again.Add(14 * time.Minute)).Shots; got != 2 {
-		t.Errorf("%d shots after the clock went back, want 2", got)
-	}
-	if got := f.Status(again.Add(15 * time.Minute)).Shots; got != 0 {
-		t.Errorf("%d shots when the brake is over, want 0", got)
-	}
-}
-
 func TestMonitor(t *testing.T) {
 	t.Parallel()
 	c := ordinary()

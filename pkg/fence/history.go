@@ -65,16 +65,31 @@ func ParseHistory(text []byte) (h History, unusable int) {
 	return h, unusable
 }
 
-// Restore tells a Fencer what happened before this process started. Entries from
-// the future, by a clock that was wrong, count as of now.
-func (f *Fencer) Restore(now time.Time, h History) {
-	f.shots = nil
+// Restore tells a new Fencer what an earlier process knew: what happened, and when
+// it last heard the peer, zero = not known. Entries from the future, by a clock
+// that was wrong, count as of now.
+//
+// A peer that was cut off, and not heard since, is believed to be off if its
+// devices read so again. A peer that was heard by an earlier process on this
+// host, which has run since, counts as heard; see [Situation] about Upset.
+func (f *Fencer) Restore(now time.Time, h History, heard time.Time) {
+	f.heard, f.shots, f.offLevel = heard, nil, -1
 	for _, e := range h {
-		if e.Peer != f.peer || e.Kind != Shot {
+		if e.Peer != f.peer {
 			continue
 		}
-		t := now.Add(-max(0, now.Sub(e.Time))) // by the clock that does not jump from here on
-		f.shots = append(f.shots, t)
+		switch e.Kind {
+		case Shot:
+			t := now.Add(-max(0, now.Sub(e.Time))) // by the clock that does not jump from here on
+			f.shots = append(f.shots, t)
+		case Verified:
+			f.offLevel = slices.IndexFunc(f.cfg.Levels, func(names []string) bool { return slices.Equal(names, e.Devices) })
+		case Void, Lied:
+			f.offLevel = -1
+		}
+	}
+	if f.cfg.Reboot {
+		f.offLevel = -1
 	}
 	slices.SortFunc(f.shots, time.Time.Compare)
 	f.shots = f.recent(now)

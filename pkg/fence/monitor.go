@@ -86,7 +86,8 @@ func (f *Fencer) saw(now time.Time, run *attempt, o outcome, detail string) {
 			d.distrust = ""
 		}
 		if run.monitor && f.offLevel >= 0 && slices.Contains(f.cfg.Levels[f.offLevel], run.device) {
-			f.offLevel = -1 // somebody gave power back
+			f.remember(now, Void, f.offLevel, "", run.device+" gives power to it again")
+			f.offLevel = -1
 		}
 	case readsOff:
 		d.on = "off"

@@ -114,7 +114,9 @@ func (f *Fencer) expire(now time.Time) {
 
 // void ends a proof that is not true any more.
 func (f *Fencer) void(now time.Time, why string) {
-	f.report(Void, f.round.level, "", Critical, "%s is not off any more: %s", f.peer, why)
+	text := fmt.Sprintf("%s is not off any more: %s", f.peer, why)
+	f.report(Void, f.round.level, "", Critical, "%s", text)
+	f.remember(now, Void, f.round.level, "", text)
 	f.proof, f.offLevel = Proof{}, -1
 	f.cutAgain(now)
 }

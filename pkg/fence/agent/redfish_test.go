@@ -71,9 +71,9 @@ func (e *emulator) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method + " " + r.URL.Path {
 	case "GET /redfish/v1/Systems":
-		fmt.Fprintf(w, `{"Members":[{"@odata.id":%q}]}`, machine)
+		_, _ = fmt.Fprintf(w, `{"Members":[{"@odata.id":%q}]}`, machine)
 	case "GET " + machine:
-		fmt.Fprintf(w, `{"@odata.id":%q,"PowerState":%q,"Actions":{"#ComputerSystem.Reset":{"target":"%s/Actions/ComputerSystem.Reset"}}}`, machine, e.state, machine)
+		_, _ = fmt.Fprintf(w, `{"@odata.id":%q,"PowerState":%q,"Actions":{"#ComputerSystem.Reset":{"target":"%s/Actions/ComputerSystem.Reset"}}}`, machine, e.state, machine)
 	case "POST " + machine + "/Actions/ComputerSystem.Reset":
 		e.reset(body.ResetType)
 		w.WriteHeader(http.StatusNoContent)
@@ -159,7 +159,7 @@ func TestRedfish(t *testing.T) {
 func TestRedfishOdd(t *testing.T) {
 	t.Parallel()
 	reply := func(text string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }
 	}
 	const at = "system=/redfish/v1/Systems/1"
 	for name, tt := range map[string]struct {
