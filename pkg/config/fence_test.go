@@ -88,3 +88,14 @@ func TestFenceDiff(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// In a file that all hosts share, a host does not fence itself.
+func TestFenceShared(t *testing.T) {
+	t.Parallel()
+	shared := strings.Replace(fenced, "[pair]", "[peer.lb1]\naddresses = [\"192.0.2.4\"]\nfence = [[\"manual\"]]\n[pair]", 1)
+	c := parse(t, shared)
+	c.SetNode("lb1")
+	if diff := cmp.Diff([]string{"lb2"}, names(c.Engine.Fences)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
