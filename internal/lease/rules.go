@@ -124,38 +124,40 @@ func verbRules(timeouts []time.Duration) []rule {
 	return append(rules, join(says(end, 0), rule{in(leases), remove(leases), drop()}))
 }
 
-const (
-	neighborSolicit = 135 // ICMPv6 types (RFC 4861, Section 4)
-	neighborAdvert  = 136
-)
-
 // vipRule drops what was found to be of the VIP, while it has no lease.
 func vipRule(id uint32) rule {
 	return rule{&expr.Immediate{Register: register, Data: idBytes(id)}, notIn(leases), drop()}
 }
 
-// inRules send what is for a guarded address to the chain of its VIP, outRules
-// what is from one.
-func inRules(zone string) []rule {
-	return gate(zone, 16, 24, 24, neighborSolicit)
-}
+// Places of addresses in the headers of IPv4, IPv6, ARP and neighbour discovery.
+const (
+	source4, destination4 = 12, 16
+	source6, destination6 = 8, 24
+	sender                = 14
+	target                = 8
 
+	neighborAdvert = 136 // ICMPv6 type (RFC 4861, Section 4.4)
+)
+
+// inRules send what is for a guarded address to the chain of its VIP. Questions
+// who has it may come in, since the answer does not leave: so does the holder's
+// gratuitous ARP, which is a question too.
+func inRules(zone string) []rule { return ipRules(zone, destination4, destination6) }
+
+// outRules do that with what is from a guarded address, or says who has it.
 func outRules(zone string) []rule {
-	return gate(zone, 12, 14, 8, neighborAdvert)
-}
-
-// gate takes the places of the address in the headers of IPv4, ARP and IPv6, and
-// the type of the neighbour discovery message whose target counts.
-func gate(zone string, at4, atARP, at6 uint32, ndType byte) []rule {
-	nh, th := expr.PayloadBaseNetworkHeader, expr.PayloadBaseTransportHeader
-	ip4, ip6 := verdict(ipv4Map(zone)), verdict(ipv6Map(zone))
-	return []rule{
-		join(protocol(unix.ETH_P_IP), rule{load(nh, at4, 4), ip4}),
-		join(protocol(unix.ETH_P_ARP), rule{load(nh, atARP, 4), ip4}),
-		join(protocol(unix.ETH_P_IPV6), rule{load(nh, at6, 16), ip6}),
+	return append(ipRules(zone, source4, source6),
+		join(protocol(unix.ETH_P_ARP), rule{load(expr.PayloadBaseNetworkHeader, sender, 4), verdict(ipv4Map(zone))}),
 		join(protocol(unix.ETH_P_IPV6), rule{
 			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register}, equal([]byte{unix.IPPROTO_ICMPV6}),
-			load(th, 0, 1), equal([]byte{ndType}), load(th, 8, 16), ip6}),
+			load(expr.PayloadBaseTransportHeader, 0, 1), equal([]byte{neighborAdvert}),
+			load(expr.PayloadBaseTransportHeader, target, 16), verdict(ipv6Map(zone))}))
+}
+
+func ipRules(zone string, at4, at6 uint32) []rule {
+	return []rule{
+		join(protocol(unix.ETH_P_IP), rule{load(expr.PayloadBaseNetworkHeader, at4, 4), verdict(ipv4Map(zone))}),
+		join(protocol(unix.ETH_P_IPV6), rule{load(expr.PayloadBaseNetworkHeader, at6, 16), verdict(ipv6Map(zone))}),
 	}
 }
 

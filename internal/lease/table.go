@@ -19,7 +19,9 @@ import (
 // tableName is the table's, in the family netdev.
 const tableName = "vipd"
 
-// Guarded is one VIP whose addresses answer only while its lease lives.
+// Guarded is one VIP whose addresses answer only while its lease lives. The host
+// itself does not answer on them either: an address that it has on its own account
+// must not be one of them.
 type Guarded struct {
 	Name      string // of the VIP
 	Interface string // where the addresses are, or the parent of the virtual MAC's device

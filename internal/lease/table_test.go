@@ -90,6 +90,15 @@ func TestGuardedHostIsAClient(t *testing.T) {
 	for _, a := range webAddrs {
 		testenv.Eventually(t, patience, a.String()+" serves the guarded host", func() bool { return serve(t, w.host.NS, a, 1) > 0 })
 	}
+	// The next holder announces itself.
+	if n, ok := w.host.Neighbour(webAddrs[0]); !ok || n.MAC.String() == stranger.String() {
+		t.Fatalf("before: %v, %t", n, ok)
+	}
+	check(t, send(t, w.client.NS, garp(webAddrs[0])))
+	testenv.Eventually(t, patience, "the guarded host knows the next holder", func() bool {
+		n, ok := w.host.Neighbour(webAddrs[0])
+		return ok && n.MAC.String() == stranger.String()
+	})
 }
 
 // Nothing leaves from an address without a lease, whoever sends it: datagrams
@@ -113,7 +122,7 @@ func TestNothingLeavesWithoutALease(t *testing.T) {
 		Protocol: unix.IPPROTO_ICMPV6, HopLimit: 255, Payload: na}
 	raws := map[string][]byte{"gratuitous ARP": garp(webAddrs[0])}
 	for name, p := range frames {
-		p.SourceMAC, p.DestinationMAC = net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+		p.SourceMAC, p.DestinationMAC = stranger, net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 		raws[name] = p.Marshal()
 	}
 	for name, frame := range raws {
@@ -129,9 +138,11 @@ func TestNothingLeavesWithoutALease(t *testing.T) {
 	}
 }
 
+var stranger = net.HardwareAddr{2, 0, 0, 0, 0, 1}
+
 // garp is a gratuitous ARP request.
 func garp(a netip.Addr) []byte {
-	mac := []byte{2, 0, 0, 0, 0, 1}
+	mac := stranger
 	b := append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, mac...)
 	b = append(b, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1)
 	b = append(append(b, mac...), a.AsSlice()...)

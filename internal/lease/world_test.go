@@ -35,6 +35,7 @@ var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
 type world struct {
 	*testenv.Lab
 	host, client *testenv.Host
+	service      *testenv.Responder // of host
 }
 
 func newWorld(t testing.TB, programs ...string) *world {
@@ -48,7 +49,7 @@ func newWorld(t testing.TB, programs ...string) *world {
 	if w.client, err = lab.Host("client", "10.9.0.9/24", "fd09::9/64"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = w.host.Respond(port); err != nil {
+	if w.service, err = w.host.Respond(port); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -112,15 +113,19 @@ func (w *world) answering(t testing.TB, list ...netip.Addr) {
 }
 
 // silent fails the test if an address answers anything, of some questions of
-// each kind.
+// each kind, or if the service behind it is asked anything.
 func (w *world) silent(t testing.TB, list ...netip.Addr) {
 	t.Helper()
 	for _, a := range list {
 		if n := w.whoHas(t, a, 3); n > 0 {
 			t.Errorf("%s answers %d of some questions who has it", a, n)
 		}
+		before := w.service.Answered()
 		if n := serve(t, w.client.NS, a, 10); n > 0 {
 			t.Errorf("%s answers %d of 10 requests", a, n)
+		}
+		if n := w.service.Answered() - before; n > 0 {
+			t.Errorf("%d of 10 requests to %s reached the service", n, a)
 		}
 	}
 }
