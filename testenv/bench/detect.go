@@ -86,31 +86,40 @@ func service(h *testenv.Host) string { return filepath.Join(h.Dir(), "svc-"+h.Na
 func script(h *testenv.Host) string { return filepath.Join(h.Dir(), "alive") }
 
 // serve starts the service of a host.
-func (p *pair) serve(i int) error {
-	h := p.hosts[i]
+func (p *pair) serve(i int) (err error) {
+	p.services[i], err = startService(p.hosts[i])
+	return err
+}
+
+// startService starts the service of a host, and makes it and its script first if
+// they are not there.
+func startService(h *testenv.Host) (*testenv.Process, error) {
 	if _, err := os.Stat(service(h)); err != nil {
-		sleep, err := exec.LookPath("sleep")
-		if err != nil {
-			return err
-		}
-		program, err := os.ReadFile(sleep)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(service(h), program, 0o700); err != nil { //nolint:gosec // a program
-			return err
-		}
-		text := fmt.Sprintf("#!/bin/sh\nexec kill -0 \"$(cat %s.pid)\"\n", service(h))
-		if err := os.WriteFile(script(h), []byte(text), 0o700); err != nil { //nolint:gosec // a program
-			return err
+		if err := makeService(h); err != nil {
+			return nil, err
 		}
 	}
-	var err error
-	if p.services[i], err = h.Start(exec.Command(service(h), "1000000")); err != nil {
+	proc, err := h.Start(exec.Command(service(h), "1000000"))
+	if err != nil {
+		return nil, err
+	}
+	return proc, os.WriteFile(service(h)+".pid", []byte(strconv.Itoa(proc.Pid())+"\n"), 0o600)
+}
+
+func makeService(h *testenv.Host) error {
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
 		return err
 	}
-	pid := strconv.Itoa(p.services[i].Pid())
-	return os.WriteFile(service(h)+".pid", []byte(pid+"\n"), 0o600)
+	program, err := os.ReadFile(sleep)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(service(h), program, 0o700); err != nil { //nolint:gosec // a program
+		return err
+	}
+	text := fmt.Sprintf("#!/bin/sh\nexec kill -0 \"$(cat %s.pid)\"\n", service(h))
+	return os.WriteFile(script(h), []byte(text), 0o700) //nolint:gosec // a program
 }
 
 // vipdCheck is the check of the service in vipd.toml.

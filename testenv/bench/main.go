@@ -28,8 +28,12 @@ type plan struct {
 }
 
 func (p plan) wants(name string) bool {
-	return len(p.only) == 0 || slices.Contains(p.only, name)
+	return len(p.only) == 0 || slices.ContainsFunc(p.only, func(o string) bool { return isNamed(name, o) })
 }
+
+// isNamed reports whether a word of -only names a measurement, or the group that it
+// belongs to.
+func isNamed(name, word string) bool { return word == name || strings.HasPrefix(name, word+"-") }
 
 func main() {
 	var p plan
@@ -38,14 +42,14 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each cost")
 	flag.DurationVar(&p.loss, "loss", time.Minute, "how long adverts are lost")
 	flag.DurationVar(&p.cost, "cost", 8*time.Second, "how long CPU time is counted")
-	flag.StringVar(&only, "only", "", "measurements, separated by commas: "+strings.Join(names(), ", "))
+	flag.StringVar(&only, "only", "", "measurements, or groups of them, separated by commas: anycast, "+strings.Join(names(), ", "))
 	flag.StringVar(&p.out, "out", "", "file to write; standard output when empty")
 	flag.Parse()
 	if only != "" {
 		p.only = strings.Split(only, ",")
 	}
 	for _, o := range p.only {
-		if !slices.Contains(names(), o) {
+		if !slices.ContainsFunc(names(), func(name string) bool { return isNamed(name, o) }) {
 			fmt.Fprintf(os.Stderr, "bench: no measurement %q; there are %s\n", o, strings.Join(names(), ", "))
 			os.Exit(2)
 		}
@@ -124,6 +128,13 @@ var measurements = []measurement{
 	{"checks", measureChecks},
 	{"repair", measureRepair},
 	{"detect", measureDetect},
+	{"anycast-service", measureService},
+	{"anycast-silence", measureSilence},
+	{"anycast-link", measureLink},
+	{"anycast-checker", measureChecker},
+	{"anycast-speaker", measureSpeaker},
+	{"anycast-session", measureSession},
+	{"anycast-many", measureMany},
 }
 
 func names() []string {
@@ -139,6 +150,7 @@ type bench struct {
 	plan
 	daemons []daemon
 	tables  []*table
+	racks   int // that were built
 	started time.Time
 }
 

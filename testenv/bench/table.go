@@ -2,17 +2,18 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
-
-// columns are the daemons in the order of the tables.
-var columns = []string{"vipd", "keepalived", "frr"}
 
 // table is one measurement: a row for each figure, a column for each daemon.
 type table struct {
 	title, text string
 	keys        []string // labels of the rows that the summary shows
+	part        *part    // of the document
+	columns     []string // the daemons in order, ours first
+	rivals      []string // the columns that ours is compared with, by the best of them
 	rows        []*row
 	failures    map[string][]string
 }
@@ -24,7 +25,34 @@ type row struct {
 }
 
 func newTable(title, text string, keys ...string) *table {
-	return &table{title: title, text: text, keys: keys, failures: map[string][]string{}}
+	return &table{
+		title: title, text: text, keys: keys, part: &failovers, columns: []string{"vipd", "keepalived", "frr"}, rivals: []string{"keepalived"},
+		failures: map[string][]string{},
+	}
+}
+
+// against makes it a table of the anycast part, of these columns and rivals.
+func (t *table) against(columns []string, rivals ...string) *table {
+	t.part, t.columns, t.rivals = &announcements, columns, rivals
+	return t
+}
+
+// best returns the samples of the rival with the lowest median, and its name.
+func (t *table) best(r *row) (samples []float64, name string) {
+	for _, c := range t.rivals {
+		if s := r.samples[c]; len(s) > 0 && (name == "" || median(s) < median(samples)) {
+			samples, name = s, c
+		}
+	}
+	return samples, name
+}
+
+// comparison heads the column of ratios.
+func (t *table) comparison() string {
+	if len(t.rivals) == 1 {
+		return t.columns[0] + " ÷ " + t.rivals[0]
+	}
+	return t.columns[0] + " ÷ the best"
 }
 
 // add adds a sample.
@@ -47,15 +75,16 @@ func (t *table) failed(daemon string, err error) {
 func (t *table) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n", t.title, t.text)
-	b.WriteString("| | " + strings.Join(columns, " | ") + " | vipd ÷ keepalived |\n|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| | %s | %s |\n|%s\n", strings.Join(t.columns, " | "), t.comparison(), strings.Repeat("---|", len(t.columns)+2))
 	for _, r := range t.rows {
 		fmt.Fprintf(&b, "| %s |", r.name())
-		for _, c := range columns {
+		for _, c := range t.columns {
 			fmt.Fprintf(&b, " %s |", cell(r.samples[c]))
 		}
-		fmt.Fprintf(&b, " %s |\n", ratio(r.samples["vipd"], r.samples["keepalived"]))
+		theirs, _ := t.best(r)
+		fmt.Fprintf(&b, " %s |\n", ratio(r.samples[t.columns[0]], theirs))
 	}
-	for _, c := range columns {
+	for _, c := range t.columns {
 		if list := t.failures[c]; len(list) > 0 {
 			fmt.Fprintf(&b, "\nRuns of %s that gave no figures: %d (%s).\n", c, len(list), list[0])
 		}
@@ -67,12 +96,16 @@ func (t *table) markdown() string {
 func (t *table) summary() string {
 	var b strings.Builder
 	for _, r := range t.rows {
-		ours, theirs := r.samples["vipd"], r.samples["keepalived"]
+		ours := r.samples[t.columns[0]]
+		theirs, name := t.best(r)
 		if !slices.Contains(t.keys, r.label) || len(ours) == 0 {
 			continue
 		}
 		other := "–"
-		if len(theirs) > 0 {
+		switch {
+		case len(theirs) > 0 && len(t.rivals) > 1:
+			other = figure(median(theirs)) + " (" + name + ")"
+		case len(theirs) > 0:
 			other = figure(median(theirs))
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", t.title, r.name(), figure(median(ours)), other, ratio(ours, theirs))
@@ -109,15 +142,20 @@ func ratio(ours, theirs []float64) string {
 	switch {
 	case a == b:
 		return "1"
-	case b == 0:
+	case b == 0 || math.IsInf(a, 1):
 		return "–"
 	}
 	return figure(a / b)
 }
 
+// never is a sample of what did not happen within the time that a run waits for it.
+var never = math.Inf(1)
+
 // figure prints three significant digits without an exponent.
 func figure(v float64) string {
 	switch {
+	case math.IsInf(v, 1):
+		return "never"
 	case v == 0:
 		return "0"
 	case v >= 100:
