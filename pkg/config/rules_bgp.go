@@ -242,25 +242,38 @@ func (b *builder) prefixRules(s section, v engine.Service, vips map[string]engin
 // overlaps refuses prefixes that are announced twice, or inside of another one.
 func (b *builder) overlaps() {
 	type place struct {
+		node   *node
 		prefix netip.Prefix
 		of     section
 	}
-	var seen []place
+	var all []place
 	for _, s := range b.sections("anycast") {
 		for _, n := range prefixNodes(s) {
-			p := n.parsed.(netip.Prefix)
-			for _, other := range seen {
-				switch {
-				case other.prefix == p && other.of.node == s.node:
-					b.wrong(n, fmt.Sprintf("%s is listed twice", p), "")
-				case other.prefix == p:
-					b.wrong(n, fmt.Sprintf("%s is a prefix of %s already", p, other.of.node), "one service decides about a prefix")
-				case p.Overlaps(other.prefix):
-					b.wrong(n, fmt.Sprintf("%s overlaps with %s of %s", p, other.prefix, other.of.node),
-						"the wider one would attract the traffic of the other after that is withdrawn")
-				}
+			all = append(all, place{n, n.parsed.(netip.Prefix), s})
+		}
+	}
+	// In order, a prefix is followed at once by what is inside of it: thousands that
+	// do not overlap need not be compared with each other.
+	sorted := slices.SortedFunc(slices.Values(all), func(x, y place) int { return bgp.ComparePrefixes(x.prefix, y.prefix) })
+	clash := false
+	for i := 1; i < len(sorted); i++ {
+		clash = clash || sorted[i-1].prefix.Overlaps(sorted[i].prefix)
+	}
+	if !clash {
+		return
+	}
+	for i, this := range all {
+		p := this.prefix
+		for _, other := range all[:i] {
+			switch {
+			case other.prefix == p && other.of.node == this.of.node:
+				b.wrong(this.node, fmt.Sprintf("%s is listed twice", p), "")
+			case other.prefix == p:
+				b.wrong(this.node, fmt.Sprintf("%s is a prefix of %s already", p, other.of.node), "one service decides about a prefix")
+			case p.Overlaps(other.prefix):
+				b.wrong(this.node, fmt.Sprintf("%s overlaps with %s of %s", p, other.prefix, other.of.node),
+					"the wider one would attract the traffic of the other after that is withdrawn")
 			}
-			seen = append(seen, place{p, s})
 		}
 	}
 }
