@@ -65,19 +65,26 @@ func (t Table) Apply(changes []Change) Table {
 	if out == nil {
 		out = Table{}
 	}
+	changed := map[string]map[netip.Prefix]Route{}
 	for _, c := range changes {
-		routes := byPrefix(out[c.Neighbor])
+		routes := changed[c.Neighbor]
+		if routes == nil {
+			routes = byPrefix(out[c.Neighbor])
+			changed[c.Neighbor] = routes
+		}
 		for _, p := range c.Withdraw {
 			delete(routes, p)
 		}
 		for _, r := range c.Announce {
 			routes[r.Prefix] = r
 		}
+	}
+	for name, routes := range changed {
 		if len(routes) == 0 {
-			delete(out, c.Neighbor)
+			delete(out, name)
 			continue
 		}
-		out[c.Neighbor] = slices.SortedFunc(maps.Values(routes), func(a, b Route) int { return ComparePrefixes(a.Prefix, b.Prefix) })
+		out[name] = slices.SortedFunc(maps.Values(routes), func(a, b Route) int { return ComparePrefixes(a.Prefix, b.Prefix) })
 	}
 	return out
 }
