@@ -225,7 +225,11 @@ func (s *speaker) install(n *neighbor, c bgp.Change) {
 	if len(c.Withdraw)+len(c.Announce) == 0 {
 		return
 	}
-	if err := s.library.install(n.table, n.Neighbor, s.config.LocalAS, c, selfIPv6(n.Neighbor)); err != nil {
+	var self6 netip.Addr
+	if slices.ContainsFunc(c.Announce, func(r bgp.Route) bool { return r.Prefix.Addr().Is6() && !r.NextHop.IsValid() }) {
+		self6 = selfIPv6(n.Neighbor) // it lists all addresses of the host, which may be thousands
+	}
+	if err := s.library.install(n.table, n.Neighbor, s.config.LocalAS, c, self6); err != nil {
 		s.log.Error("routes not announced", "neighbor", n.name, "err", err)
 		n.session.LastError = err.Error()
 	}
