@@ -132,10 +132,12 @@ func (r *round) removals(old, t *task) []op {
 			leave = append(leave, place{t.device, p})
 		}
 	}
-	for i, l := range leave {
-		if r.wanted[l] || slices.Contains(leave[:i], l) {
+	seen := map[place]bool{}
+	for _, l := range leave {
+		if r.wanted[l] || seen[l] {
 			continue
 		}
+		seen[l] = true
 		d, err := r.find(l.device)
 		if errors.Is(err, unix.ENODEV) {
 			continue // its addresses went with it

@@ -27,8 +27,11 @@ const (
 	carrierHot  = 1200 * time.Millisecond
 
 	// minReread is the shortest time between two readings of the watched links,
-	// so that 255 addresses added in a row make a few snapshots and not 255.
-	minReread = 5 * time.Millisecond
+	// so that 255 addresses added in a row make a few snapshots and not 255. Where a
+	// reading takes long, because of thousands of addresses, the pause is rereadShare
+	// times as long.
+	minReread   = 5 * time.Millisecond
+	rereadShare = 2
 
 	// resubscribe is the wait before events are asked for again after that failed.
 	resubscribe = 100 * time.Millisecond
@@ -154,12 +157,13 @@ func (w *watch) loop(ctx context.Context) {
 				w.monitor.wake()
 			}
 		case <-kick:
+			began := time.Now()
 			failed = !w.read()
 			kick = nil
 			if failed {
 				pause.Reset(resubscribe)
 			} else {
-				pause.Reset(minReread)
+				pause.Reset(max(minReread, rereadShare*time.Since(began)))
 			}
 		case <-w.monitor.flaps:
 			hot = time.Now().Add(carrierHot)

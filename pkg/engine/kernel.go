@@ -125,7 +125,9 @@ func (k *kernel) compareHeld(now time.Time, l *link, addresses []netip.Prefix, m
 // containsAny reports whether one of the wanted addresses is among those of a
 // link, whatever the prefix length.
 func containsAny(have, want []netip.Prefix) bool {
-	return slices.ContainsFunc(want, func(w netip.Prefix) bool {
-		return slices.ContainsFunc(have, func(h netip.Prefix) bool { return h.Addr() == w.Addr() })
-	})
+	there := make(map[netip.Addr]bool, len(have))
+	for _, h := range have {
+		there[h.Addr()] = true
+	}
+	return slices.ContainsFunc(want, func(w netip.Prefix) bool { return there[w.Addr()] })
 }
