@@ -49,7 +49,7 @@ func StartBIRDToR(h *testenv.Host, c ToRConfig) (*BIRDToR, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	err = testenv.Until(ctx, func() bool {
-		_, err := os.Stat(t.path("ctl"))
+		_, err := t.ask(ctx, "show", "status") // the socket is there before it listens
 		return err == nil
 	})
 	if err != nil {

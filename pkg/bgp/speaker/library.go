@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/netip"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 // for one goroutine, and none waits for the network.
 type library struct {
 	server *server.BgpServer
+	door   chan<- net.Conn // takes connections as if it had accepted them; nil = it takes none
 	watch  context.CancelFunc
 }
 
@@ -40,6 +42,7 @@ type peerEvent struct {
 func startLibrary(c bgp.Config, log *slog.Logger, event func(peerEvent)) (*library, error) {
 	var level slog.LevelVar
 	s := server.NewBgpServer(server.LoggerOption(log, &level))
+	doorOf(s) // before it looks
 	go s.Serve()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &library{server: s, watch: cancel}
@@ -48,6 +51,7 @@ func startLibrary(c bgp.Config, log *slog.Logger, event func(peerEvent)) (*libra
 		s.Stop()
 		return nil, fmt.Errorf("start BGP: %w", err)
 	}
+	l.door = doorOf(s) // its own, if it listens
 	return l, nil
 }
 

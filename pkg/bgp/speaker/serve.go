@@ -116,6 +116,8 @@ func (c *child) run(ctx context.Context, in io.Reader) error {
 			c.discovered(f)
 		case e := <-c.probes:
 			c.probed(e)
+		case a := <-c.arrivals:
+			c.handOver(a)
 		case <-beat.C:
 			last = time.Now()
 			c.due(last)

@@ -51,7 +51,9 @@ func (s *speaker) peer(e peerEvent) {
 		if n.RemoteAS == 0 && e.remoteAS == s.config.LocalAS {
 			s.end(n, fmt.Sprintf("the neighbor has our own AS %d", e.remoteAS), limitPause)
 		}
-	case e.state == bgp.Idle && (was == bgp.OpenSent || was == bgp.OpenConfirm || was == bgp.Established):
+	case e.state == bgp.ActiveOpen && was == bgp.Idle:
+		s.early(n)
+	case e.state == bgp.Idle && was != bgp.Idle:
 		why, pause := n.note, time.Duration(0)
 		if why == "" {
 			why = e.reason

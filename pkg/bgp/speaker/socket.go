@@ -18,26 +18,37 @@ func passwordWorks(address netip.Addr, password string) error {
 		return nil
 	}
 	family := unix.AF_INET
-	sig := unix.TCPMD5Sig{Keylen: uint16(min(len(password), unix.TCP_MD5SIG_MAXKEYLEN))}
-	if address.Is4() {
-		a := address.As4()
-		sig.Addr.Family = unix.AF_INET
-		copy(sig.Addr.Data[2:], a[:]) // behind the port of a sockaddr_in
-	} else {
+	if address.Is6() {
 		family = unix.AF_INET6
-		a := address.As16()
-		sig.Addr.Family = unix.AF_INET6
-		copy(sig.Addr.Data[6:], a[:]) // behind port and flow label of a sockaddr_in6
 	}
-	if len(password) > unix.TCP_MD5SIG_MAXKEYLEN {
-		return fmt.Errorf("set the TCP MD5 password: it has %d bytes, the kernel takes %d", len(password), unix.TCP_MD5SIG_MAXKEYLEN)
-	}
-	copy(sig.Key[:], password)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("set the TCP MD5 password: %w", err)
 	}
 	defer func() { _ = unix.Close(fd) }() // it was never connected
+	return setPassword(fd, address, password)
+}
+
+// setPassword has the kernel sign what goes from the socket to the address, and
+// expect the same of the other side. An empty password changes nothing.
+func setPassword(fd int, address netip.Addr, password string) error {
+	if password == "" {
+		return nil
+	}
+	if len(password) > unix.TCP_MD5SIG_MAXKEYLEN {
+		return fmt.Errorf("set the TCP MD5 password: it has %d bytes, the kernel takes %d", len(password), unix.TCP_MD5SIG_MAXKEYLEN)
+	}
+	sig := unix.TCPMD5Sig{Keylen: uint16(len(password))}
+	if address.Is4() {
+		a := address.As4()
+		sig.Addr.Family = unix.AF_INET
+		copy(sig.Addr.Data[2:], a[:]) // behind the port of a sockaddr_in
+	} else {
+		a := address.As16()
+		sig.Addr.Family = unix.AF_INET6
+		copy(sig.Addr.Data[6:], a[:]) // behind port and flow label of a sockaddr_in6
+	}
+	copy(sig.Key[:], password)
 	if err := unix.SetsockoptTCPMD5Sig(fd, unix.IPPROTO_TCP, unix.TCP_MD5SIG, &sig); err != nil {
 		return fmt.Errorf("set the TCP MD5 password for %s: %w", address, err)
 	}

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -15,12 +16,13 @@ import (
 // for each. Sessions are opened once both are known, so that the routes go out
 // before the End-of-RIB of a restarted host (RFC 4724, Section 4.1).
 type speaker struct {
-	log    *slog.Logger
-	report func(bgp.Session)
-	events chan peerEvent // from the library, in order
-	notes  chan note      // from its log; more than fit are lost
-	found  chan discovery
-	probes chan bfdEvent
+	log      *slog.Logger
+	report   func(bgp.Session)
+	events   chan peerEvent // from the library, in order
+	notes    chan note      // from its log; more than fit are lost
+	found    chan discovery
+	probes   chan bfdEvent
+	arrivals chan arrival
 
 	config    *bgp.Config
 	kept      bool // neighbors may have kept the routes of an earlier child
@@ -51,12 +53,15 @@ type neighbor struct {
 	sent     uint64    // messages that the neighbor took when we looked last
 	sentAt   time.Time // when it took the last one
 	stop     func()    // ends its discovery, nil = none
+
+	cancelEarly context.CancelFunc // ends the early attempts of this peer; nil = there were none
+	arrived     time.Time          // when the last early connection was handed over
 }
 
 func newSpeaker(log *slog.Logger, report func(bgp.Session)) speaker {
 	return speaker{
 		log: log, report: report,
-		events: make(chan peerEvent), notes: make(chan note, 64), found: make(chan discovery), probes: make(chan bfdEvent, 64),
+		events: make(chan peerEvent), notes: make(chan note, 64), found: make(chan discovery), probes: make(chan bfdEvent, 64), arrivals: make(chan arrival),
 		neighbors: map[string]*neighbor{}, addresses: map[netip.Addr]*neighbor{},
 	}
 }
@@ -116,6 +121,9 @@ func (s *speaker) close(keep bool) {
 	for _, n := range s.neighbors {
 		if n.stop != nil {
 			n.stop()
+		}
+		if n.cancelEarly != nil {
+			n.cancelEarly()
 		}
 	}
 	close(s.quit)
@@ -192,6 +200,10 @@ func (s *speaker) connect(n *neighbor, address netip.Addr) {
 // disconnect takes the peer out of the library, whatever it was doing.
 func (s *speaker) disconnect(n *neighbor) {
 	n.again = time.Time{}
+	if n.cancelEarly != nil {
+		n.cancelEarly()
+		n.cancelEarly = nil
+	}
 	if !n.address.IsValid() {
 		return
 	}

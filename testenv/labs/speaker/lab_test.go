@@ -343,7 +343,8 @@ func TestChildKilled(t *testing.T) {
 		knows(t, tor, service)
 		ok(t, kill(sp))
 		began := time.Now()
-		knows(t, tor)
+		testenv.Eventually(t, soon, "its end is reported", func() bool { return has(sp, func(speaker.Down) bool { return true }) })
+		testenv.Eventually(t, soon, "another one has a session", func() bool { return sp.session("tor").Announced == 1 })
 		knows(t, tor, service)
 		t.Logf("announced again after %v", time.Since(began))
 		if !has(sp, func(d speaker.Down) bool { return strings.Contains(d.Err.Error(), "killed") }) {

@@ -126,6 +126,8 @@ func (s *host) report(r speaker.Report) {
 	switch r := r.(type) {
 	case speaker.Up:
 		s.pid = r.PID
+	case speaker.Down:
+		clear(s.sessions)
 	case speaker.Session:
 		s.sessions[r.Neighbor] = r.Session
 	}
