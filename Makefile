@@ -87,7 +87,8 @@ sim: go ## simulate SEEDS clusters with random faults
 lab: go deps build $(NFPM) ## the namespace labs, with keepalived and FRR
 	@$(LAB) | $(GO) run ./testenv/summary
 
-bench: go deps build ## measure against keepalived and FRR in one run; writes docs/benchmarks.md
+bench: go build ## measure against keepalived, FRR, BIRD and ExaBGP; writes docs/benchmarks.md
+	@testenv/install-deps exabgp=/usr/sbin/exabgp
 	$(GO) run ./testenv/bench -out docs/benchmarks.md $(BENCH)
 
 man: ## check the manual pages

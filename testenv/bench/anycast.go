@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/vipd/vipd/testenv"
 )
 
 // Rows that several tables have.
@@ -238,16 +240,19 @@ func (k *rack) loseChecker(ctx context.Context, signal syscall.Signal, part floa
 func measureSpeaker(ctx context.Context, b *bench) error {
 	for _, kind := range []torKind{torFRR, torBIRD} {
 		t := b.table("Speaker killed, ToR "+kind.name,
-			"The process that speaks BGP gets SIGKILL. vipd's core starts it again. The others need somebody else for that.",
-			rowBack).against([]string{"vipd"})
+			"The process that speaks BGP gets SIGKILL. vipd's core starts it again; the others need somebody else for that. "+interrupted,
+			rowUp, rowGap).against([]string{"vipd"})
 		err := b.visits(ctx, b.runs, kind, []rival{
-			{name: "vipd", table: t, start: announceVipd, count: 1, watch: byEvent},
+			{name: "vipd", table: t, start: announceVipd, count: 1, watch: byEvent, calm: sessionCalm},
 		}, func(ctx context.Context, k *rack, _ float64) error {
 			pid, err := k.agent.talker()
 			if err != nil {
 				return err
 			}
-			return k.interrupt(ctx, func() error { return syscall.Kill(pid, syscall.SIGKILL) })
+			return k.interrupt(ctx, func() error { return syscall.Kill(pid, syscall.SIGKILL) }, func() bool {
+				now, err := k.agent.talker()
+				return err == nil && now != pid
+			})
 		})
 		if err != nil {
 			return err
@@ -261,16 +266,15 @@ func measureSpeaker(ctx context.Context, b *bench) error {
 func measureSession(ctx context.Context, b *bench) error {
 	for _, kind := range []torKind{torFRR, torBIRD} {
 		t := b.table("Session reset by the ToR, ToR "+kind.name,
-			"An operator has the ToR end the session. *Back* is when it forwards again, the end of a new session's first update. *Listening*: with "+
-				"`listen_port = 179` the ToR may connect as well, as it may to BIRD.",
-			rowBack).against([]string{"vipd", "vipd, listening", inBIRD, inExaBGP}, inBIRD, inExaBGP)
+			"An operator has the ToR end the session. *Listening*: with `listen_port = 179` the ToR may connect as well, as it may to BIRD. "+interrupted,
+			rowUp, rowGap).against([]string{"vipd", "vipd, listening", inBIRD, inExaBGP}, inBIRD, inExaBGP)
 		err := b.visits(ctx, b.runs, kind, []rival{
-			{name: "vipd", table: t, start: announceVipd, count: 1},
-			{name: "vipd, listening", table: t, start: announceVipd, count: 1, listens: true},
-			{name: inBIRD, table: t, start: announceBIRD, count: 1},
-			{name: inExaBGP, table: t, start: announceExaBGP, count: 1},
+			{name: "vipd", table: t, start: announceVipd, count: 1, calm: sessionCalm},
+			{name: "vipd, listening", table: t, start: announceVipd, count: 1, listens: true, calm: sessionCalm},
+			{name: inBIRD, table: t, start: announceBIRD, count: 1, calm: sessionCalm},
+			{name: inExaBGP, table: t, start: announceExaBGP, count: 1, calm: sessionCalm},
 		}, func(ctx context.Context, k *rack, _ float64) error {
-			return k.interrupt(ctx, func() error { return k.tor.Reset(ctx, hostAddress) })
+			return k.interrupt(ctx, func() error { return k.tor.Reset(ctx, hostAddress) }, func() bool { return true })
 		})
 		if err != nil {
 			return err
@@ -280,16 +284,41 @@ func measureSession(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// interrupt times how long the prefixes are gone after a fault that mends itself.
-func (k *rack) interrupt(ctx context.Context, fault func() error) error {
+// sessionCalm is how long a session must have been up before it is ended: no
+// speaker connects more often than once a second.
+const sessionCalm = 1500 * time.Millisecond
+
+const (
+	rowUp       = "session up"
+	rowGap      = "without a route"
+	interrupted = "*Session up*: until the ToR calls the session established again, asked as fast as it answers. *Without a route*: for how long its kernel has " +
+		"none; 0 when it is told again before it has taken the route away."
+)
+
+// interrupt times how long it takes until a fault has mended itself, as far as begun
+// can tell.
+func (k *rack) interrupt(ctx context.Context, fault func() error, begun func() bool) error {
+	within, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	k.fib.gaps()
 	from := time.Now()
 	if err := fault(); err != nil {
 		return err
 	}
-	at, err := k.fib.wait(ctx, k.count, from) // there again, so they were gone
+	err := testenv.Until(within, func() bool {
+		if !begun() {
+			return false
+		}
+		up, err := k.tor.Established(within, hostAddress)
+		return err == nil && up
+	})
 	if err != nil {
+		return fmt.Errorf("wait for the session: %w", err)
+	}
+	k.add(rowUp, from, time.Now())
+	if err := k.fib.calm(ctx, k.count, settled); err != nil {
 		return err
 	}
-	k.add(rowBack, from, at)
+	k.table.add(rowGap, "ms", k.name, ms(k.fib.gaps()))
 	return nil
 }

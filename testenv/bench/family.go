@@ -11,10 +11,7 @@ import (
 
 // childOf finds the child of a process whose command line has the word.
 func childOf(parent int, word string) (int, error) {
-	for pid := range parents() {
-		if !slices.Contains(family(parent), pid) || pid == parent {
-			continue
-		}
+	for _, pid := range family(parent)[1:] {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if err == nil && slices.Contains(strings.Split(string(line), "\x00"), word) {
 			return pid, nil

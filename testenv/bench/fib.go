@@ -27,9 +27,11 @@ type fib struct {
 
 	mu    sync.Mutex
 	have  map[netip.Prefix]bool
-	at    time.Time // since when there are as many as there are
-	first time.Time // the first change of a wave
-	lost  error     // events that were not read in time
+	at    time.Time     // since when there are as many as there are
+	first time.Time     // the first change of a wave
+	empty time.Time     // since when there is none, zero = there is one
+	gap   time.Duration // how long there was none, when there was one again the last time
+	lost  error         // events that were not read in time
 	over  bool
 }
 
@@ -97,6 +99,12 @@ func (f *fib) note(at time.Time, kind uint16, data []byte) {
 		}
 		if len(f.have) != before {
 			f.at = at
+			switch {
+			case len(f.have) == 0:
+				f.empty = at
+			case before == 0 && !f.empty.IsZero():
+				f.gap, f.empty = at.Sub(f.empty), time.Time{}
+			}
 			if f.first.IsZero() {
 				f.first = at
 			}
@@ -152,6 +160,15 @@ func (f *fib) wave(ctx context.Context, n int) (first, last time.Time, err error
 	defer f.mu.Unlock()
 	first, f.first = f.first, time.Time{}
 	return first, last, nil
+}
+
+// gaps returns for how long there was no route the last time, and forgets it.
+func (f *fib) gaps() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gap := f.gap
+	f.gap = 0
+	return gap
 }
 
 // deadEnd returns when the kernel has no way to an address any more. It asks, as

@@ -46,8 +46,9 @@ type rival struct {
 	count   int    // prefixes
 	watch   string // how the service is watched: byEvent, byPoll; "" = not at all
 	bfd     bool
-	device  string // where vipd puts the addresses, "" = nowhere, as all others do
-	listens bool   // vipd takes connections of the ToR, as BIRD does
+	device  string        // where vipd puts the addresses, "" = nowhere, as all others do
+	listens bool          // vipd takes connections of the ToR, as BIRD does
+	calm    time.Duration // how long all must have been well before a run, 0 = settled
 }
 
 // speaker is a running rival.
@@ -153,7 +154,7 @@ func (k *rack) serve() (err error) {
 // for a while: with BFD longer, as FRR ends a new session when it takes the
 // beginning of BFD for its end.
 func (k *rack) ready(ctx context.Context) error {
-	calm := settled
+	calm := max(settled, k.calm)
 	if k.bfd {
 		calm = bfdSettled
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,5 +76,65 @@ func TestKibibytes(t *testing.T) {
 	const text = "Rss:               13520 kB\nPss:                4326 kB\n"
 	if got := kibibytes(text, "Pss:"); got != 4326 {
 		t.Errorf("Pss: %v", got)
+	}
+}
+
+func TestRivals(t *testing.T) {
+	t.Parallel()
+	tab := newTable("Title", "Text.", "gone").against([]string{"vipd", "by hand", "bird", "exabgp"}, "bird", "exabgp")
+	tab.add("gone", "ms", "vipd", 5)
+	tab.add("gone", "ms", "by hand", 1)
+	tab.add("gone", "ms", "bird", never)
+	tab.add("gone", "ms", "exabgp", 20)
+	tab.add("back", "ms", "vipd", never)
+	tab.add("back", "ms", "bird", 10)
+	want := `## Title
+
+Text.
+
+| | vipd | by hand | bird | exabgp | vipd ÷ the best |
+|---|---|---|---|---|---|
+| gone, ms | **5.00** (n 1) | **1.00** (n 1) | **never** (n 1) | **20.0** (n 1) | 0.250 |
+| back, ms | **never** (n 1) | – | **10.0** (n 1) | – | – |
+
+`
+	if diff := cmp.Diff(want, tab.markdown()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff("| Title | gone, ms | 5.00 | 20.0 (exabgp) | 0.250 |\n", tab.summary()); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
+	}
+}
+
+// A run that measures one part leaves the other one as it is in the file.
+func TestChapters(t *testing.T) {
+	t.Parallel()
+	const old = "# Benchmarks\n\nFailovers.\n\n# Anycast\n\nAnnouncements.\n"
+	b := &bench{}
+	if diff := cmp.Diff(old, b.document(old)); diff != "" {
+		t.Errorf("nothing was measured (-want +got):\n%s", diff)
+	}
+	b.table("Silence", "Text.").against([]string{"vipd", "bird"}, "bird")
+	got := b.document(old)
+	if !strings.HasPrefix(got, "# Benchmarks\n\nFailovers.\n\n# Anycast\n\n") || strings.Contains(got, "Announcements.") || !strings.Contains(got, "## Silence") {
+		t.Errorf("anycast was measured:\n%s", got)
+	}
+	b = &bench{}
+	b.table("Crash", "Text.")
+	got = b.document(old)
+	if !strings.HasSuffix(got, "\n\n# Anycast\n\nAnnouncements.\n") || strings.Contains(got, "Failovers.") || !strings.Contains(got, "## Crash") {
+		t.Errorf("failovers were measured:\n%s", got)
+	}
+}
+
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, word string
+		want       bool
+	}{{"anycast-many", "anycast", true}, {"anycast-many", "anycast-many", true}, {"anycast-many", "any", false}, {"cost", "cost", true}, {"cost", "anycast", false}} {
+		if got := isNamed(c.name, c.word); got != c.want {
+			t.Errorf("%s is named by %s: %v", c.name, c.word, got)
+		}
 	}
 }
