@@ -170,8 +170,8 @@ func pullCable(ctx context.Context, k *rack, _ float64) error {
 // that counts as for ever.
 const checkerBound = 10 * time.Second
 
-// checkerRuns bounds the runs of those who need checkerBound each.
-const checkerRuns = 3
+// checkerRuns bounds the runs of rivals, most of which need checkerBound for each.
+const checkerRuns = 2
 
 // measureChecker stops or kills what decides, together with the service.
 func measureChecker(ctx context.Context, b *bench) error {
