@@ -227,7 +227,12 @@ func (k *rack) loseChecker(ctx context.Context, signal syscall.Signal, part floa
 	default:
 		k.add(rowGone, from, at)
 	}
-	for _, p := range k.agent.processes() {
+	return k.again(ctx)
+}
+
+// again ends all that was started on the host and starts it anew.
+func (k *rack) again(ctx context.Context) error {
+	for _, p := range append(k.agent.processes(), k.service) {
 		p.Kill()
 	}
 	if _, err := k.fib.wait(ctx, 0, time.Time{}); err != nil {
@@ -240,7 +245,8 @@ func (k *rack) loseChecker(ctx context.Context, signal syscall.Signal, part floa
 func measureSpeaker(ctx context.Context, b *bench) error {
 	for _, kind := range []torKind{torFRR, torBIRD} {
 		t := b.table("Speaker killed, ToR "+kind.name,
-			"The process that speaks BGP gets SIGKILL. vipd's core starts it again; the others need somebody else for that. "+interrupted,
+			"The process that speaks BGP gets SIGKILL. vipd's core starts it again, and is new for each run, as it waits longer each time "+
+				"before it starts one that dies again and again; the others need somebody else for that. "+interrupted,
 			rowUp, rowGap).against([]string{"vipd"})
 		err := b.visits(ctx, b.runs, kind, []rival{
 			{name: "vipd", table: t, start: announceVipd, count: 1, watch: byEvent, calm: sessionCalm},
@@ -249,10 +255,14 @@ func measureSpeaker(ctx context.Context, b *bench) error {
 			if err != nil {
 				return err
 			}
-			return k.interrupt(ctx, func() error { return syscall.Kill(pid, syscall.SIGKILL) }, func() bool {
+			err = k.interrupt(ctx, func() error { return syscall.Kill(pid, syscall.SIGKILL) }, func() bool {
 				now, err := k.agent.talker()
 				return err == nil && now != pid
 			})
+			if err != nil {
+				return err
+			}
+			return k.again(ctx)
 		})
 		if err != nil {
 			return err
