@@ -161,8 +161,9 @@ func (e *Engine) guardSet(now time.Time, ev GuardSet) {
 			e.askLease(now, v, true)
 		case kind == LeaseAddress && v.want && !v.lease.armed:
 			e.setAddresses(now, v, true)
-		default:
+		case !v.quiet: // never longer than what an advert makes others wait
 			e.renew(now, v)
+			e.advertise(v, v.router.Settings().Priority)
 		}
 	}
 }
