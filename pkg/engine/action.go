@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
+	"github.com/vipd/vipd/pkg/fence"
 	"github.com/vipd/vipd/pkg/pair"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
@@ -86,6 +87,19 @@ type (
 	// state is changed afterwards.
 	Tell struct{ State *pair.State }
 
+	// RunFence has the agent of a fence device do something. Answered with
+	// [FenceEnded].
+	RunFence struct{ fence.RunAgent }
+
+	// StopFence kills an agent that nobody waits for any more.
+	StopFence struct {
+		Peer string
+		ID   uint64
+	}
+
+	// RememberFence keeps an entry of the history of fences over restarts.
+	RememberFence struct{ Entry fence.Entry }
+
 	// SetSpeaker says who speaks BGP, and whom to; without neighbors, nobody does.
 	// It lacks the passwords, which whoever carries it out adds.
 	SetSpeaker struct{ Config bgp.Config }
@@ -141,22 +155,25 @@ type (
 	}
 )
 
-func (SendAdvert) action()   {}
-func (SetAddresses) action() {}
-func (SetGuard) action()     {}
-func (SetLease) action()     {}
-func (RenewLease) action()   {}
-func (Announce) action()     {}
-func (Tell) action()         {}
-func (SetSpeaker) action()   {}
-func (SetTable) action()     {}
-func (RunCheck) action()     {}
-func (WatchCheck) action()   {}
-func (Notify) action()       {}
-func (RunHook) action()      {}
-func (StopHook) action()     {}
-func (Report) action()       {}
-func (Answer) action()       {}
+func (SendAdvert) action()    {}
+func (SetAddresses) action()  {}
+func (SetGuard) action()      {}
+func (SetLease) action()      {}
+func (RenewLease) action()    {}
+func (Announce) action()      {}
+func (Tell) action()          {}
+func (RunFence) action()      {}
+func (StopFence) action()     {}
+func (RememberFence) action() {}
+func (SetSpeaker) action()    {}
+func (SetTable) action()      {}
+func (RunCheck) action()      {}
+func (WatchCheck) action()    {}
+func (Notify) action()        {}
+func (RunHook) action()       {}
+func (StopHook) action()      {}
+func (Report) action()        {}
+func (Answer) action()        {}
 
 // Record is one entry of the history. Cause is the Seq of the record that led
 // to it, 0 when there is none, so that a chain can be followed back. The engine
@@ -206,6 +223,7 @@ const (
 	RecordAddress    RecordType = "address"         // added, removed, or not possible
 	RecordLost       RecordType = "address_removed" // removed by someone else
 	RecordLease      RecordType = "lease"           // lost, not to be had, or had in another way
+	RecordFence      RecordType = "fence"           // of a silent peer: decided, shot, verified, failed …
 	RecordConflict   RecordType = "conflict"        // another host claimed what we hold
 	RecordPeer       RecordType = "peer"            // a peer is heard or silent on the pair channel
 	RecordDrift      RecordType = "config_drift"    // a peer's configuration differs from ours

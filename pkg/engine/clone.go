@@ -20,6 +20,15 @@ func (e *Engine) Clone() *Engine {
 	c.pairTimer()
 	c.pair.timer.due, c.pair.timer.pos = e.pair.timer.due, e.pair.timer.pos
 	moved[&e.pair.timer] = &c.pair.timer
+	c.fences = make([]*fencing, len(e.fences))
+	for i, x := range e.fences {
+		n := &fencing{peer: x.peer, f: x.f.Clone(), told: x.told}
+		n.told.Waiting = slices.Clone(x.told.Waiting)
+		c.fenceTimer(n)
+		n.timer.due, n.timer.pos = x.timer.due, x.timer.pos
+		moved[&x.timer] = &n.timer
+		c.fences[i] = n
+	}
 	c.pair.peers = make([]*peer, len(e.pair.peers))
 	for i, p := range e.pair.peers {
 		c.pair.peers[i] = p.clone()

@@ -50,6 +50,7 @@ func (e *Engine) configure(now time.Time, ev Configure) {
 	e.index()
 	e.setGuard()
 	e.configurePair(now)
+	e.configureFences(now)
 	e.settle(now, cause)
 	e.evaluate(now, cause)
 }
@@ -220,6 +221,8 @@ func (e *Engine) why(now time.Time, v *vip) string {
 	switch {
 	case v.state == Backup && v.router.Due() && !v.lease.asked.IsZero():
 		return "begins its lease"
+	case v.state == Backup && v.router.Due() && !e.guarded(now, v):
+		return e.waitText(now, v)
 	case v.state == Backup && v.router.Due() && v.group != nil:
 		return "waits for the rest of sync group " + v.group.name
 	case v.state == Backup && heard.Source.IsValid():

@@ -40,6 +40,9 @@ type Engine struct {
 
 	guard   guard
 	pair    pairing
+	fences  []*fencing // sorted by peer
+	proven  bool       // a fencer did something: a takeover may go on
+	upset   time.Time  // since when this host knows what it knows, zero = since it started
 	speaker speaker
 	hurry   bool // a second Stop came
 }
@@ -103,6 +106,12 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.pairDown(now, ev)
 	case PeerHeard:
 		e.peerStateHeard(now, ev)
+	case FenceEnded:
+		e.fenceEnded(now, ev)
+	case ConfirmFence:
+		e.confirmFence(now, ev)
+	case RestoreFences:
+		e.restoreFences(now, ev)
 	case SpeakerUp:
 		e.speakerUp(now, ev)
 	case SpeakerDown:
@@ -135,6 +144,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	e.followHeld(now)
 	e.followVIPs(now)
 	e.announceTable()
+	e.lookAround(now)
 	e.tellPeers(now)
 	return e.out
 }
@@ -217,6 +227,9 @@ func (e *Engine) advertReceived(now time.Time, ev AdvertReceived) {
 		return
 	}
 	v.received++
+	if p := e.peerOf(v, ev.Source); p != nil && ev.Advert.Priority != vrrp.PriorityRelease {
+		e.heardFence(now, p)
+	}
 	if p := e.peerOf(v, ev.Source); p != nil && e.fresh(now, p) && (p.name == v.offer.to || p.name == v.taking.from) {
 		return // what becomes of the move is told on the channel
 	}

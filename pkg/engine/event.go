@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
+	"github.com/vipd/vipd/pkg/fence"
 	"github.com/vipd/vipd/pkg/pair"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
@@ -100,6 +101,27 @@ type (
 		// Age is how old the message may be; pair.AgeUnknown = as old as that process.
 		Age   time.Duration
 		State pair.State
+	}
+
+	// FenceEnded answers a [RunFence].
+	FenceEnded struct {
+		Peer  string
+		Ended fence.Ended
+	}
+
+	// ConfirmFence is an operator's word that a peer is off. Answered.
+	ConfirmFence struct {
+		ID    uint64
+		Peer  string
+		Actor Actor
+	}
+
+	// RestoreFences brings back what an earlier process knew of the peers. It comes
+	// right after the first Configure.
+	RestoreFences struct {
+		History fence.History
+		Heard   map[string]time.Time // when each peer was heard last
+		Upset   time.Time            // since when this host runs, by the process before; zero = since this start
 	}
 
 	// SpeakerUp says that the process that speaks BGP runs. It knows nothing yet.
@@ -238,6 +260,9 @@ func (LeaseLost) event()        {}
 func (PairUp) event()           {}
 func (PairDown) event()         {}
 func (PeerHeard) event()        {}
+func (FenceEnded) event()       {}
+func (ConfirmFence) event()     {}
+func (RestoreFences) event()    {}
 func (SpeakerUp) event()        {}
 func (SpeakerDown) event()      {}
 func (SessionChanged) event()   {}

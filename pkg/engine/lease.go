@@ -318,6 +318,7 @@ func (e *Engine) leaseLost(now time.Time, ev LeaseLost) {
 
 // surrender gives up what may be held elsewhere by now: v and its sync group.
 func (e *Engine) surrender(now time.Time, v *vip, reason, text string) {
+	e.upset = now
 	cause := e.report(now, Record{Type: RecordLease, Name: v.name, From: "armed", To: "lost", Reason: reason, Severity: Critical, Cause: v.record,
 		Text: fmt.Sprintf("%s: %s; gives it up", v.name, text)})
 	for _, m := range v.peers() {

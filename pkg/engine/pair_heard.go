@@ -38,6 +38,7 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 	if !p.heard || !p.paths[ev.Path].heard {
 		e.watchPeer(now, p)
 	}
+	e.heardFence(now, p)
 	s := ev.State
 	if s.Seq < p.newest {
 		return // an older one, overtaken on its way

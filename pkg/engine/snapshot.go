@@ -18,7 +18,7 @@ func (e *Engine) Status(now time.Time) Status {
 		s.VIPs = append(s.VIPs, e.vipStatus(now, v))
 		s.Drained = s.Drained && v.drained != nil
 	}
-	s.Pair = e.pairStatus(now)
+	s.Pair, s.Fences = e.pairStatus(now), e.fenceStatuses(now)
 	e.serviceStatuses(&s)
 	for _, c := range e.checks {
 		s.Checks = append(s.Checks, c.status())

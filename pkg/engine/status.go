@@ -17,6 +17,7 @@ type Status struct {
 	Links   []LinkStatus  `json:"interfaces"`
 
 	Pair     *PairStatus     `json:"pair,omitempty"`    // absent when there is no channel to other hosts
+	Fences   []FenceStatus   `json:"fences,omitempty"`  // sorted by peer
 	Services []ServiceStatus `json:"anycast,omitempty"` // sorted by name
 	BGP      *BGPStatus      `json:"bgp,omitempty"`     // absent when nobody speaks it
 }

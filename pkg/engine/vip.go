@@ -198,8 +198,12 @@ func (e *Engine) promote(now time.Time, v *vip) {
 // their takeover, and sees to it that this comes to be.
 func (e *Engine) clear(now time.Time, members []*vip) bool {
 	cleared := true
+	e.pair.stirred = true // the fencers look at what waits
 	for _, m := range members {
-		cleared = e.armed(now, m) && cleared
+		cleared = e.guarded(now, m) && cleared
+	}
+	for _, m := range members {
+		cleared = cleared && e.armed(now, m)
 	}
 	return cleared
 }
@@ -255,9 +259,9 @@ func (e *Engine) activeText(now time.Time, v *vip, reason vrrp.Reason) string {
 	case reason == vrrp.ReasonPreempted:
 		return fmt.Sprintf("%s advertises %d, own %d", heard.Source, heard.Priority, v.router.Settings().Priority)
 	case heard.Source.IsValid():
-		return fmt.Sprintf("no advert from %s for %s", heard.Source, round(now.Sub(heard.At)))
+		return fmt.Sprintf("no advert from %s for %s%s", heard.Source, round(now.Sub(heard.At)), e.proofText(now, v))
 	}
-	return fmt.Sprintf("nobody was heard for %s", limit)
+	return fmt.Sprintf("nobody was heard for %s%s", limit, e.proofText(now, v))
 }
 
 // becomeBackup gives the addresses up, if it had them, to a better Active.

@@ -41,6 +41,8 @@ type Host struct {
 	queued   []waiting            // what waits for it then
 	offered  map[string]string    // what was being handed over when the daemon was killed
 	opened   map[string]time.Time // when VIPs were opened last
+	device   Device               // how what can cut it off behaves
+	fenced   bool                 // it is off since another host cut it off
 	stall    time.Duration        // it is paused as soon as it decides something
 	refuses  string               // what the kernel answers to address changes, "" = it obeys
 	wakeAt   time.Time
@@ -128,6 +130,7 @@ func (h *Host) Boot() {
 	if !h.powered {
 		h.powered, h.filter = true, newFilter()
 	}
+	h.fenced = false
 	h.kernel = map[string]*present{} // a start removes what an earlier run left
 	clear(h.filter.until)
 	h.life++
@@ -294,6 +297,9 @@ func (h *Host) act(a engine.Action) {
 	case engine.SetLease:
 		h.setLease(a)
 	case engine.RenewLease: // done already
+	case engine.RunFence:
+		h.fence(a)
+	case engine.StopFence, engine.RememberFence:
 	case engine.Tell:
 		h.tell(a.State)
 	case engine.Announce:

@@ -1,0 +1,68 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/fence"
+)
+
+// agentDelay is how long a fence agent takes.
+var agentDelay = span{5 * time.Millisecond, 300 * time.Millisecond}
+
+// Device is how the fence devices of a host behave.
+type Device string
+
+// The ways.
+const (
+	DeviceWorks Device = ""
+	DeviceDead  Device = "dead"  // nobody answers
+	DeviceHangs Device = "hangs" // the agent is killed at its timeout
+	DeviceLies  Device = "lies"  // it says off, and does nothing; it reads on
+)
+
+// SetDevice makes the devices that can cut a host off behave in another way.
+func (h *Host) SetDevice(how Device) { h.device = how }
+
+// fence works a device of another host.
+func (h *Host) fence(a engine.RunFence) {
+	target, life := h.w.byName[a.Peer], h.life
+	takes, exit := agentDelay, 0
+	switch target.device {
+	case DeviceDead:
+		exit = 1
+	case DeviceHangs:
+		takes, exit = span{a.Timeout, a.Timeout + time.Millisecond}, -1
+	case DeviceWorks, DeviceLies:
+	}
+	h.w.after(takes, func() {
+		if target.device == DeviceWorks && exit == 0 {
+			h.work(a, target)
+		}
+		if a.Verb == fence.VerbStatus && exit == 0 && !target.powered {
+			exit = 2
+		}
+		if h.life == life {
+			h.step(engine.FenceEnded{Peer: a.Peer, Ended: fence.Ended{ID: a.ID, Exit: exit, Late: exit < 0, Detail: "simulated"}})
+		}
+	})
+}
+
+// work switches the power of another host.
+func (h *Host) work(a engine.RunFence, target *Host) {
+	switch a.Verb {
+	case fence.VerbOff:
+		h.w.trace(h.name, "cuts the power of %s", target.name)
+		if target.powered {
+			target.Crash()
+			target.fenced = true
+		}
+		if !slices.ContainsFunc(h.w.hosts, func(o *Host) bool { return !o.fenced }) {
+			h.w.breaks("every host was fenced")
+		}
+	case fence.VerbOn:
+		target.Boot()
+	case fence.VerbStatus:
+	}
+}
