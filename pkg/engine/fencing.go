@@ -167,6 +167,12 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		s.Isolated = fmt.Sprintf("check %s %s", failing[0].name, failing[0].words())
 	}
 	ranked := false
+	if p != nil {
+		s.PeerContent = len(p.vips) > 0
+		for _, r := range p.vips { // also those that this host does not have
+			s.PeerContent = s.PeerContent && (r.Role == pair.Active || r.Held)
+		}
+	}
 	for _, v := range e.vips {
 		if v.cfg.Takeover != TakeoverFence || p == nil {
 			continue
@@ -175,7 +181,6 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		holds := r.Role == pair.Active || r.Held
 		s.Holds = s.Holds || v.state == Active && v.there
 		s.PeerHolds = s.PeerHolds || holds
-		s.PeerContent = s.PeerContent && told && holds
 		if told && !ranked {
 			s.Preferred, ranked = outranks(e.told(now, v), r), true
 		}
@@ -207,7 +212,10 @@ func (e *Engine) upsetAt() time.Time {
 // hold nothing.
 func (e *Engine) accounted(now time.Time, v *vip, p *peer) bool {
 	r, told := p.vips[v.name]
-	if told && e.fresh(now, p) && !p.doubtful {
+	switch {
+	case !told && p.whole > 0:
+		return true // it has no such VIP
+	case told && e.fresh(now, p) && !p.doubtful:
 		return r.Role != pair.Active && !r.Held
 	}
 	if x := e.fencer(p.name); x != nil {

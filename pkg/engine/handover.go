@@ -177,6 +177,10 @@ func (e *Engine) offerEnds(now time.Time, v *vip) {
 		cause = e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: o.to, Reason: "late", Severity: Warning, Cause: cause,
 			Text: fmt.Sprintf("%s: %s did not take it within %s", v.name, o.to, round(now.Sub(o.since)))})
 	}
+	if g == nil && v.cfg.Takeover != TakeoverVRRP {
+		// The peer may have taken it, and its word been lost: two must not hold it.
+		g = &going{to: Initialize, reason: string(vrrp.ReasonHandover), text: o.to + " may have taken it"}
+	}
 	if g != nil {
 		e.withdraw(now, v, g.to, g.reason, g.text, max(g.cause, cause))
 	}
@@ -184,7 +188,7 @@ func (e *Engine) offerEnds(now time.Time, v *vip) {
 
 // withdrawOffer takes back an offer whose reason is gone: v may stay here.
 func (e *Engine) withdrawOffer(v *vip) {
-	if v.going != nil && !v.offer.taken && len(v.blockers) == 0 && v.moving == nil {
+	if v.cfg.Takeover == TakeoverVRRP && v.going != nil && !v.offer.taken && len(v.blockers) == 0 && v.moving == nil {
 		v.offer, v.going, e.pair.stirred = offer{}, nil, true
 	}
 }

@@ -72,7 +72,7 @@ func pairWorld(t *testing.T, seed uint64) (w *sim.World, began []engine.Config, 
 	t.Helper()
 	w = sim.New(seed)
 	if *trace {
-		w.Trace = func(at time.Duration, host, line string) { fmt.Printf("%v %s: %s\n", at, host, line) }
+		w.Trace = printed
 	}
 	r := w.Random()
 	interval = []time.Duration{30, 100, 1000}[r.IntN(3)] * time.Millisecond

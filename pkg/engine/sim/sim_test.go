@@ -229,7 +229,7 @@ func swarm(t *testing.T, seed uint64) *sim.World {
 	t.Helper()
 	w := sim.New(seed)
 	if *trace {
-		w.Trace = func(at time.Duration, host, line string) { fmt.Printf("%v %s: %s\n", at, host, line) }
+		w.Trace = printed
 	}
 	r := w.Random()
 	interval := []time.Duration{10, 30, 100, 1000}[r.IntN(4)] * time.Millisecond
@@ -358,3 +358,6 @@ func FuzzSwarm(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) { swarm(t, seed) })
 }
+
+// printed writes a transcript to the terminal.
+func printed(at time.Duration, host, line string) { fmt.Printf("%v %s: %s\n", at, host, line) }
