@@ -111,11 +111,16 @@ func (l *Lab) Host(name string, prefixes ...string) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.Outsider(name, lan, prefixes...)
+}
+
+// Outsider adds a host that is attached to another segment only.
+func (l *Lab) Outsider(name string, s *Segment, prefixes ...string) (*Host, error) {
 	h, err := l.newHost(name)
 	if err != nil {
 		return nil, fmt.Errorf("make host %s: %w", name, err)
 	}
-	if _, err := h.Attach(lan, prefixes...); err != nil {
+	if _, err := h.Attach(s, prefixes...); err != nil {
 		return nil, err
 	}
 	return h, nil

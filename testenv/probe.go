@@ -33,7 +33,7 @@ var proberIDs atomic.Uint32 // tells the probers of this process apart
 // that a gap is never made or hidden by the measuring machine.
 type Prober struct {
 	id     uint32
-	fd     int
+	fds    []int // one for each flow
 	target netip.AddrPort
 	to     unix.Sockaddr
 	period time.Duration
@@ -58,8 +58,17 @@ type waiter struct {
 
 // Probe starts a prober on the host at rate probes a second, [ProbeRate] if
 // rate is 0. It runs until [Prober.Stop] or the end of the lab, and keeps 24
-// bytes for each probe.
+// bytes for each probe. All probes are of one flow.
 func (h *Host) Probe(target netip.AddrPort, rate int) (*Prober, error) {
+	return h.ProbeFlows(target, rate, 1)
+}
+
+// ProbeFlows is Probe with so many flows, 1–1024: the probes leave from as many
+// ports in turn, so that routers with several next hops use all of them.
+func (h *Host) ProbeFlows(target netip.AddrPort, rate, flows int) (*Prober, error) {
+	if flows < 1 || flows > 1024 {
+		return nil, fmt.Errorf("probe %s: %d flows are outside 1–1024", target, flows)
+	}
 	if rate == 0 {
 		rate = ProbeRate
 	}
@@ -68,9 +77,18 @@ func (h *Host) Probe(target netip.AddrPort, rate int) (*Prober, error) {
 	}
 	p := &Prober{
 		id: proberIDs.Add(1), target: target, period: time.Second / time.Duration(rate),
-		quit: make(chan struct{}),
+		quit: make(chan struct{}), fds: make([]int, 0, flows),
 	}
-	if err := h.NS.Do(p.open); err != nil {
+	err := h.NS.Do(func() error {
+		for range flows {
+			if err := p.open(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		p.close()
 		return nil, fmt.Errorf("probe %s from %s: %w", target, h.Name, err)
 	}
 	p.start = time.Now()
@@ -87,19 +105,20 @@ func (p *Prober) open() error {
 	} else {
 		p.to = &unix.SockaddrInet6{Port: int(p.target.Port()), Addr: ip.As16()}
 	}
-	var err error
-	if p.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
 		return err
 	}
-	wait := unix.NsecToTimeval(receiveTimeout.Nanoseconds())
-	err = errors.Join(
-		unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
-		unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20),
-		unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait))
-	if err != nil {
-		return errors.Join(err, unix.Close(p.fd))
+	p.fds = append(p.fds, fd)
+	return errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20))
+}
+
+func (p *Prober) close() {
+	for _, fd := range p.fds {
+		_ = unix.Close(fd)
 	}
-	return nil
 }
 
 // send keeps to absolute times on a thread of its own: a runtime timer would be
@@ -127,7 +146,7 @@ func (p *Prober) send() {
 		seq := p.t.add(now)
 		p.mu.Unlock()
 		binary.BigEndian.PutUint64(msg[8:], uint64(seq))
-		_ = unix.Sendto(p.fd, msg, 0, p.to) // without a route or a link the probe is lost, which is what we measure
+		_ = unix.Sendto(p.fds[seq%len(p.fds)], msg, 0, p.to) // without a route or a link the probe is lost, which is what we measure
 		due += p.period
 		if late := time.Since(p.start) - base - due; late >= p.period {
 			n := late / p.period
@@ -152,11 +171,22 @@ func sleepUntil(at int64) {
 }
 
 func (p *Prober) receive() {
+	ready := make([]unix.PollFd, len(p.fds))
+	for i, fd := range p.fds {
+		ready[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN} // from the kernel
+	}
 	buf, oob := make([]byte, 512), make([]byte, 128)
 	for {
-		n, oobn, _, from, err := unix.Recvmsg(p.fd, buf, oob, 0)
-		if err == nil {
-			p.answer(buf[:n], stamp(oob[:oobn]), from)
+		if n, err := unix.Poll(ready, int(receiveTimeout.Milliseconds())); err == nil && n > 0 {
+			for _, r := range ready {
+				if r.Revents == 0 {
+					continue
+				}
+				n, oobn, _, from, err := unix.Recvmsg(int(r.Fd), buf, oob, unix.MSG_DONTWAIT)
+				if err == nil {
+					p.answer(buf[:n], stamp(oob[:oobn]), from)
+				}
+			}
 			continue
 		}
 		p.mu.Lock()
@@ -273,7 +303,7 @@ func (p *Prober) Stop() *Report {
 	}
 	p.wg.Wait()
 	if first {
-		_ = unix.Close(p.fd)
+		p.close()
 	}
 	return p.Report()
 }

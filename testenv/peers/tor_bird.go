@@ -62,7 +62,8 @@ func (t *BIRDToR) path(name string) string { return filepath.Join(t.dir, name) }
 
 func (t *BIRDToR) config(c ToRConfig) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "log stderr all;\nrouter id %s;\nprotocol device { scan time 1; }\nprotocol direct { ipv4; ipv6; }\n", c.RouterID)
+	fmt.Fprintf(&b, "log stderr all;\nrouter id %s;\nprotocol device { scan time 1; }\nprotocol direct { ipv4; ipv6; }\n"+
+		"filter drained { if (65535, 0) ~ bgp_community then bgp_local_pref = 0; accept; }\n", c.RouterID) // RFC 8326; FRR does so unasked
 	for _, family := range []string{"ipv4", "ipv6"} {
 		fmt.Fprintf(&b, "protocol kernel { merge paths on; %s { import none; export all; }; }\nprotocol static { %s;\n", family, family)
 		for _, p := range c.Announce {
@@ -99,7 +100,7 @@ func (t *BIRDToR) config(c ToRConfig) string {
 			b.WriteString("  graceful restart aware;\n")
 		}
 		for _, family := range n.families() {
-			fmt.Fprintf(&b, "  %s { import all; export where source = RTS_STATIC; };\n", family)
+			fmt.Fprintf(&b, "  %s { import filter drained; export where source = RTS_STATIC; };\n", family)
 		}
 		b.WriteString("}\n")
 	}

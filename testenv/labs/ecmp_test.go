@@ -1,0 +1,241 @@
+package labs
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/vipd/vipd/testenv"
+	"github.com/vipd/vipd/testenv/peers"
+)
+
+// rack is two hosts below a ToR that shares traffic between them, and a client
+// above it.
+//
+//	client ── 203.0.113.0/24 ── tor ── 192.0.2.0/24 ─┬─ lb1
+//	                                                 └─ lb2
+type rack struct {
+	*pair
+	router *testenv.Host
+	tor    peers.ToR
+	lb     []*agent // lb1, lb2
+	probes *testenv.Prober
+	acts   []racked
+}
+
+// racked is something that was done, and must not have cost a probe.
+type racked struct {
+	what  string
+	begun time.Time
+}
+
+// flows is how many flows the client has: ToRs share traffic out by flow.
+const flows = 256
+
+// newRack builds the network and starts the ToR.
+func newRack(t *testing.T, start func(*testenv.Host, peers.ToRConfig) (peers.ToR, error)) *rack {
+	t.Helper()
+	peers.RequireToRs(t)
+	r := &rack{pair: &pair{t: t, lab: testenv.TestLab(t)}}
+	r.router = r.host("tor", "192.0.2.1/24")
+	outside, err := r.lab.Segment("outside")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.router.Attach(outside, "203.0.113.1/24"); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv4.fib_multipath_hash_policy": "1"} {
+		if err := r.router.Sysctl(name, value); err != nil {
+			t.Skipf("no router without it: %v", err)
+		}
+	}
+	if r.client, err = r.lab.Outsider("client", outside, "203.0.113.10/24"); err != nil {
+		t.Fatal(err)
+	}
+	route(t, r.client, "192.0.2.0/24", "203.0.113.1")
+	route(t, r.client, "198.51.100.0/24", "203.0.113.1")
+	c := peers.ToRConfig{AS: 65001, RouterID: "192.0.2.1", GracefulRestart: true}
+	for i, prefix := range hosts4 {
+		h := r.host(fmt.Sprintf("lb%d", i+1), prefix)
+		if _, err := h.Respond(servicePort); err != nil {
+			t.Fatal(err)
+		}
+		route(t, h, "203.0.113.0/24", "192.0.2.1")
+		r.hosts = append(r.hosts, h)
+		c.Neighbors = append(c.Neighbors, peers.ToRNeighbor{Address: netip.MustParsePrefix(prefix).Addr().String(), AS: uint32(65101 + i)})
+	}
+	if r.tor, err = start(r.router, c); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// route has a host reach a network by a gateway.
+func route(t *testing.T, h *testenv.Host, to, via string) {
+	t.Helper()
+	_, dst, err := net.ParseCIDR(to)
+	if err == nil {
+		err = h.NS.Netlink().RouteAdd(&netlink.Route{Dst: dst, Gw: net.ParseIP(via)})
+	}
+	if err != nil {
+		t.Fatalf("%s: route %s via %s: %v", h.Name, to, via, err)
+	}
+}
+
+// config is that of a host of the rack; node is more of its [node] table.
+func (r *rack) config(i int, node, bgp, more string) string {
+	return fmt.Sprintf(`%s
+[bgp]
+local_as = %d
+router_id = "192.0.2.%d"
+drain = { wait = "500ms" }
+%s
+[bgp.neighbor.tor]
+address = "192.0.2.1"
+remote_as = 65001
+hold_time = "9s"
+[anycast.dns]
+prefixes = ["%s"]
+%s`, node, 65101+i, i+2, bgp, anycast, more)
+}
+
+// open starts both hosts and, when the ToR uses both, the client.
+func (r *rack) open(node, bgp string) {
+	r.t.Helper()
+	for i, h := range r.hosts {
+		r.lb = append(r.lb, r.vipd(h, r.config(i, node, bgp, "")))
+	}
+	r.reached(2, "started")
+	var err error
+	if r.probes, err = r.client.ProbeFlows(netip.AddrPortFrom(anycast.Addr(), servicePort), 0, flows); err != nil {
+		r.t.Fatal(err)
+	}
+	r.answered("lb1", "lb2")
+}
+
+// reached waits until the kernel of the ToR has so many next hops.
+func (r *rack) reached(want int, when string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer cancel()
+	var hops []string
+	err := testenv.Until(ctx, func() bool {
+		hops = r.nextHops()
+		return len(hops) == want
+	})
+	if err != nil {
+		r.t.Fatalf("%s: the ToR has next hops %v, want %d: %v", when, hops, want, err)
+	}
+}
+
+// nextHops are those of the service in the kernel of the ToR.
+func (r *rack) nextHops() (hops []string) {
+	list, err := r.router.NS.Netlink().RouteListFiltered(netlink.FAMILY_V4,
+		&netlink.Route{Dst: &net.IPNet{IP: anycast.Addr().AsSlice(), Mask: net.CIDRMask(32, 32)}}, netlink.RT_FILTER_DST)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, k := range list {
+		if k.Gw != nil {
+			hops = append(hops, k.Gw.String())
+		}
+		for _, h := range k.MultiPath {
+			hops = append(hops, h.Gw.String())
+		}
+	}
+	return hops
+}
+
+// answered waits until each of the hosts answers a probe that is sent from now
+// on, and then for as long again as a lost probe needs to be known as one.
+func (r *rack) answered(names ...string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer cancel()
+	for _, name := range names {
+		if _, err := r.probes.WaitAnswer(ctx, name); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// act does something to the rack, and waits for the ToR to have so many next
+// hops afterwards.
+func (r *rack) act(what string, hops int, do func()) {
+	r.t.Helper()
+	r.acts = append(r.acts, racked{what, time.Now()})
+	do()
+	r.reached(hops, what)
+	end := time.Now().Add(300 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer cancel()
+	for time.Now().Before(end) { // and a little more of the client's view of it
+		if _, err := r.probes.WaitAnswer(ctx, ""); err != nil {
+			r.t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// finish asks the client what it has lost.
+func (r *rack) finish() {
+	r.t.Helper()
+	report := r.probes.Stop()
+	r.t.Log(report)
+	for i, a := range r.acts {
+		var end time.Time
+		if i+1 < len(r.acts) {
+			end = r.acts[i+1].begun
+		}
+		part := report.Between(a.begun, end)
+		r.t.Logf("%-28s %v", a.what, part)
+		if part.Lost > 0 {
+			r.t.Errorf("%s: %d of %d probes lost, at %v", a.what, part.Lost, part.Sent, part.Gaps[0].From.Sub(a.begun))
+		}
+	}
+}
+
+// toRs are the routers that every lab of a rack runs with.
+var toRs = map[string]func(*testenv.Host, peers.ToRConfig) (peers.ToR, error){
+	"frr":  func(h *testenv.Host, c peers.ToRConfig) (peers.ToR, error) { return peers.StartFRRToR(h, c) },
+	"bird": func(h *testenv.Host, c peers.ToRConfig) (peers.ToR, error) { return peers.StartBIRDToR(h, c) },
+}
+
+// TestNothingLost: a client at 1000 probes a second over 256 flows loses none
+// while hosts are drained, put back, reloaded and stopped politely.
+func TestNothingLost(t *testing.T) {
+	for name, start := range toRs {
+		t.Run(name, func(t *testing.T) {
+			r := newRack(t, start)
+			r.open("", "")
+			lb1 := r.lb[0]
+			r.act("nothing", 2, func() {})
+			r.act("drain", 1, func() { lb1.must("drain", "--wait", "dns") })
+			r.act("undrain", 2, func() { lb1.must("undrain", "dns") })
+			r.act("prefix added", 2, func() {
+				lb1.write(r.config(0, "", "", "[anycast.more]\nprefixes = [\"198.51.100.54/32\"]\n"))
+				lb1.must("reload")
+			})
+			r.act("prefix removed", 2, func() {
+				lb1.write(r.config(0, "", "", ""))
+				lb1.must("reload")
+			})
+			r.act("MED raised", 1, func() {
+				lb1.write(r.config(0, "", "", "med = 200\nas_path_prepend = 1\n"))
+				lb1.must("reload")
+			})
+			r.act("MED back", 2, func() {
+				lb1.write(r.config(0, "", "", ""))
+				lb1.must("reload")
+			})
+			r.act("stop", 1, lb1.stop)
+			r.act("start", 2, lb1.start)
+			r.finish()
+		})
+	}
+}
