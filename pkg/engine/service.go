@@ -15,6 +15,9 @@ const (
 	// withdrawWithin is how long addresses wait for the speaker to say that it has
 	// withdrawn their routes.
 	withdrawWithin = 3 * time.Second
+	// lingerFor is how long addresses stay after that: a router that knows has
+	// not changed its forwarding table yet, and packets are on their way.
+	lingerFor = time.Second
 	// stopDrainMost is how much of the drain a stop waits for.
 	stopDrainMost = 5 * time.Second
 )
@@ -47,7 +50,8 @@ type service struct {
 	gone     []netip.Prefix // addresses that a reload took away: there until their routes are withdrawn
 	fresh    []netip.Prefix // prefixes that a reload added: not told until their addresses are there
 	tableSeq uint64         // of the table that told, or withdrew, it or a part of it
-	leaveBy  time.Time      // when the addresses go although nobody said that the routes are withdrawn
+	leaveBy  time.Time      // when the addresses go although nobody said that the routes are withdrawn, or when they have lingered
+	lingers  bool           // the routes are withdrawn, the addresses still there for packets on their way
 	drainBy  time.Time      // when the drain is over; zero = it does not drain
 	fitSince time.Time      // nothing blocks it since then; zero = something does
 	riseAt   time.Time      // when rise_delay is over; zero = it waits for something else
@@ -241,7 +245,7 @@ func (e *Engine) ladder(now time.Time, s *service) {
 		case now.Before(due):
 			s.riseAt = due
 		case s.ready():
-			s.told, s.fell, s.leaveBy = true, false, time.Time{}
+			s.told, s.fell, s.leaveBy, s.lingers = true, false, time.Time{}, false
 			e.retell(s)
 		}
 	case !s.told:
@@ -254,7 +258,7 @@ func (e *Engine) ladder(now time.Time, s *service) {
 		}
 	default:
 		s.told, s.drainBy = false, time.Time{}
-		s.leaveBy = now.Add(withdrawWithin)
+		s.leaveBy, s.lingers = now.Add(withdrawWithin), false
 		e.retell(s)
 	}
 }

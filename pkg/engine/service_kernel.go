@@ -29,13 +29,17 @@ func (s *service) belongs() bool {
 // left, or those that a reload took away.
 func (e *Engine) unplace(now time.Time, s *service) {
 	if s.told && len(s.gone) == 0 {
-		s.leaveBy = time.Time{}
+		s.leaveBy, s.lingers = time.Time{}, false
 		return
 	}
-	if !e.withdrawn(s) && (s.leaveBy.IsZero() || now.Before(s.leaveBy)) {
+	if e.withdrawn(s) && !s.lingers && !s.leaveBy.IsZero() && e.heard(s) {
+		s.lingers, s.leaveBy = true, now.Add(lingerFor)
+	}
+	waits := !s.leaveBy.IsZero() && now.Before(s.leaveBy)
+	if s.lingers && waits && !e.hurry || !s.lingers && !e.withdrawn(s) && (waits || s.leaveBy.IsZero()) {
 		return
 	}
-	s.leaveBy = time.Time{}
+	s.leaveBy, s.lingers = time.Time{}, false
 	had := len(s.gone) > 0
 	s.gone = nil
 	switch {
@@ -99,7 +103,9 @@ func (e *Engine) serviceApplied(now time.Time, ev AddressesApplied) {
 	}
 	if s.want && len(s.fresh) > 0 {
 		s.fresh = nil
-		e.retell(s)
+		if s.told {
+			e.retell(s)
+		}
 	}
 	e.reconcileService(now, s)
 	e.evaluateServices(now, 0)
@@ -157,10 +163,12 @@ func (e *Engine) reconfigureService(now time.Time, s *service, next Service) {
 	before, after := old.Addresses(), next.Addresses()
 	s.gone = slices.DeleteFunc(slices.Concat(s.gone, before), func(p netip.Prefix) bool { return slices.Contains(after, p) })
 	added := slices.DeleteFunc(slices.Clone(after), func(p netip.Prefix) bool { return slices.Contains(before, p) })
-	if s.told {
+	if s.told || s.there {
 		s.fresh = slices.Concat(s.fresh, added)
+	}
+	if s.told {
 		if len(s.gone) > 0 {
-			s.leaveBy = now.Add(withdrawWithin)
+			s.leaveBy, s.lingers = now.Add(withdrawWithin), false
 		}
 		e.retell(s)
 	}

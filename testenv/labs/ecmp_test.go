@@ -94,7 +94,6 @@ func (r *rack) config(i int, node, bgp, more string) string {
 [bgp]
 local_as = %d
 router_id = "192.0.2.%d"
-drain = { wait = "500ms" }
 %s
 [bgp.neighbor.tor]
 address = "192.0.2.1"
@@ -172,12 +171,30 @@ func (r *rack) act(what string, hops int, do func()) {
 	r.acts = append(r.acts, racked{what, time.Now()})
 	do()
 	r.reached(hops, what)
-	end := time.Now().Add(300 * time.Millisecond)
+	r.watch(300 * time.Millisecond)
+}
+
+// slowly does something while the ToR hears nothing and forwards as before.
+func (r *rack) slowly(length time.Duration, do func()) {
+	r.t.Helper()
+	if err := r.tor.Freeze(true); err != nil {
+		r.t.Fatal(err)
+	}
+	do()
+	r.watch(length)
+	if err := r.tor.Freeze(false); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// watch lets the client go on for some time.
+func (r *rack) watch(length time.Duration) {
+	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
 	defer cancel()
-	for time.Now().Before(end) { // and a little more of the client's view of it
+	for end := time.Now().Add(length); time.Now().Before(end); {
 		if _, err := r.probes.WaitAnswer(ctx, ""); err != nil {
-			r.t.Fatalf("%s: %v", what, err)
+			r.t.Fatal(err)
 		}
 	}
 }
@@ -212,27 +229,31 @@ func TestNothingLost(t *testing.T) {
 	for name, start := range toRs {
 		t.Run(name, func(t *testing.T) {
 			r := newRack(t, start)
-			r.open("", "")
+			r.open("", `drain = { wait = "500ms" }`)
 			lb1 := r.lb[0]
 			r.act("nothing", 2, func() {})
 			r.act("drain", 1, func() { lb1.must("drain", "--wait", "dns") })
 			r.act("undrain", 2, func() { lb1.must("undrain", "dns") })
 			r.act("prefix added", 2, func() {
-				lb1.write(r.config(0, "", "", "[anycast.more]\nprefixes = [\"198.51.100.54/32\"]\n"))
+				lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, "[anycast.more]\nprefixes = [\"198.51.100.54/32\"]\n"))
 				lb1.must("reload")
 			})
 			r.act("prefix removed", 2, func() {
-				lb1.write(r.config(0, "", "", ""))
+				lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, ""))
 				lb1.must("reload")
 			})
 			r.act("MED raised", 1, func() {
-				lb1.write(r.config(0, "", "", "med = 200\nas_path_prepend = 1\n"))
+				lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, "med = 200\nas_path_prepend = 1\n"))
 				lb1.must("reload")
 			})
 			r.act("MED back", 2, func() {
-				lb1.write(r.config(0, "", "", ""))
+				lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, ""))
 				lb1.must("reload")
 			})
+			lb1.write(r.config(0, "", `drain = { wait = "0s" }`, ""))
+			lb1.must("reload")
+			r.act("drain, slow ToR", 1, func() { r.slowly(500*time.Millisecond, func() { lb1.must("drain", "dns") }) })
+			r.act("undrain again", 2, func() { lb1.must("undrain", "dns") })
 			r.act("stop", 1, lb1.stop)
 			r.act("start", 2, lb1.start)
 			r.finish()

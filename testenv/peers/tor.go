@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -19,7 +20,18 @@ type ToR interface {
 	BFDUp(ctx context.Context, neighbor string) (bool, error)
 	// Reset closes the session with the neighbor; it may come back.
 	Reset(ctx context.Context, neighbor string) error
+	// Freeze stops all of its processes, or lets them go on: what is told to it
+	// waits, and its kernel forwards as before.
+	Freeze(on bool) error
 	Kill()
+}
+
+// freezing is the signal of Freeze.
+func freezing(on bool) syscall.Signal {
+	if on {
+		return syscall.SIGSTOP
+	}
+	return syscall.SIGCONT
 }
 
 // Path is one path of a prefix in the table of a ToR.

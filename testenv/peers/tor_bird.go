@@ -212,5 +212,8 @@ func (t *BIRDToR) Show(ctx context.Context, words ...string) (string, error) {
 	return t.ask(ctx, words...)
 }
 
+// Freeze implements [ToR].
+func (t *BIRDToR) Freeze(on bool) error { return t.process.SignalGroup(freezing(on)) }
+
 // Kill implements [ToR].
 func (t *BIRDToR) Kill() { t.process.Kill() }

@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -241,6 +242,15 @@ func (t *FRRToR) BFDUp(ctx context.Context, neighbor string) (bool, error) {
 func (t *FRRToR) Reset(ctx context.Context, neighbor string) error {
 	_, err := t.ask(ctx, "bgpd", "clear bgp "+neighbor)
 	return err
+}
+
+// Freeze implements [ToR].
+func (t *FRRToR) Freeze(on bool) error {
+	var errs []error
+	for _, p := range t.processes {
+		errs = append(errs, p.SignalGroup(freezing(on)))
+	}
+	return errors.Join(errs...)
 }
 
 // Kill implements [ToR]: all daemons die at once.
