@@ -44,6 +44,9 @@ func (a *app) printBGP(doc control.StatusDocument) {
 		return
 	}
 	a.say("%s", fmt.Sprintf("AS %d, router id %s, %s", b.LocalAS, b.RouterID, speakerWords(b.Speaker, doc.Now)))
+	if !b.KeptUntil.IsZero() {
+		a.say("neighbors keep the routes of the last run for %s more; sessions open when every service is decided", control.Age(b.KeptUntil.Sub(doc.Now)))
+	}
 	a.say("")
 	a.printTable(sessionTable(doc), false)
 	if len(doc.Services) > 0 {

@@ -22,6 +22,7 @@ const stuckAfter = 500 * time.Millisecond
 type bgpSpeaker struct {
 	process *speaker.Process // nil = none
 	cancel  context.CancelFunc
+	resumes bool         // neighbors keep what an earlier run told them
 	busy    atomic.Int64 // when the turn began that is under way, ns; 0 = none is
 }
 
@@ -51,7 +52,8 @@ func (d *Daemon) setSpeaker(cfg bgp.Config) {
 // startSpeaker starts the process: this same program.
 func (d *Daemon) startSpeaker() {
 	s := &d.speaker
-	s.process = speaker.New(speaker.Options{Command: speakerCommand(), Log: d.log, Alive: s.alive})
+	s.process = speaker.New(speaker.Options{Command: speakerCommand(), Log: d.log, Alive: s.alive, Kept: s.resumes})
+	s.resumes = false
 	ctx, cancel := context.WithCancel(d.run)
 	s.cancel = cancel
 	process := s.process

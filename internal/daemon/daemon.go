@@ -153,7 +153,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := server.Listen(); err != nil {
 		return err
 	}
-	if err := netif.RemoveLeftovers(d.log); err != nil {
+	if err := netif.RemoveLeftovers(d.log, cfg.Engine.ServiceAddresses()); err != nil {
 		d.log.Warn("look for leftovers of an earlier run", "error", err)
 	}
 	d.started = time.Now()
@@ -184,11 +184,16 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.recorder != nil {
 		edges.Go(func() error { d.recorder.Run(run, d.recordingEnded); return nil })
 	}
+	resume := d.resumes(d.started)
 	kept, err := d.drains.load()
 	if err != nil {
 		d.log.Warn("drains of the last run are lost", "error", err)
 	}
 	d.turn(func(time.Time) {
+		if !resume.IsZero() {
+			d.speaker.resumes = true
+			d.step(engine.Resume{Until: resume})
+		}
 		d.configure(cfg, engine.Actor{})
 		d.recordingBegun()
 		if len(kept.Drains)+len(kept.Services) > 0 {
@@ -200,6 +205,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { d.watchdog(run); return nil })
 
 	err = d.work(ctx, run)
+	d.keepRoutes()
 	endEdges(errStopped)
 	edgeErr := edges.Wait()
 	d.endLeases(err == nil)

@@ -269,7 +269,9 @@ func TestRemoveLeftovers(t *testing.T) {
 	a.apply([]*task{plain, virtual}) // and then the process is killed
 	check(t, plain.result())
 	check(t, virtual.result())
-	check(t, RemoveLeftovers(quiet))
+	check(t, RemoveLeftovers(quiet, map[string][]netip.Prefix{"add7": prefixes("10.17.0.9/24"), "lo": prefixes("fd17::9/64"), "none": nil}))
+	same(t, "left", []string{"10.17.0.1/24", "10.17.0.9/24"}, on(t, "add7"))
+	check(t, RemoveLeftovers(quiet, nil))
 	same(t, "left", []string{"10.17.0.1/24"}, on(t, "add7"))
 	if _, err := netlink.LinkByName(VMACName(named(t, "add7").Attrs().Index, true, 17)); err == nil {
 		t.Error("the macvlan is still there")
@@ -277,7 +279,7 @@ func TestRemoveLeftovers(t *testing.T) {
 	if left := must(netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: mark}, netlink.RT_FILTER_PROTOCOL)); len(left) != 0 {
 		t.Errorf("routes left: %v", left)
 	}
-	check(t, RemoveLeftovers(quiet))
+	check(t, RemoveLeftovers(quiet, nil))
 }
 
 // TestAddressesMany measures; it fails only when something is wrong by far.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -14,8 +16,9 @@ import (
 // host: addresses and routes with our mark and the macvlans. It is for the start,
 // before Run. Linux before 5.18 does not keep the mark of an address: there,
 // setting each owner to not present removes what the configuration still names.
-// Sysctls stay: what they were before that run is not known any more.
-func RemoveLeftovers(log *slog.Logger) error {
+// Sysctls stay: what they were before that run is not known any more. Addresses
+// in stay, by device, are left to who adds them again in any case.
+func RemoveLeftovers(log *slog.Logger, stay map[string][]netip.Prefix) error {
 	conn, err := openRTNL()
 	if err != nil {
 		return err
@@ -37,9 +40,15 @@ func RemoveLeftovers(log *slog.Logger) error {
 	if err != nil {
 		return errors.Join(append(errs, fmt.Errorf("list addresses: %w", err))...)
 	}
+	adopted := map[int][]netip.Prefix{}
+	for name, list := range stay {
+		if d, err := conn.device(name); err == nil {
+			adopted[d.index] = list
+		}
+	}
 	var reqs []*nl.NetlinkRequest
 	for _, a := range addrs {
-		if a.mark == mark {
+		if a.mark == mark && !slices.Contains(adopted[a.index], a.prefix) {
 			log.Info("address left by an earlier run removed", "address", a.prefix.String(), "index", a.index)
 			reqs = append(reqs, addressRequest(unix.RTM_DELADDR, 0, a.index, a.prefix))
 		}

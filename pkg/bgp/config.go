@@ -78,5 +78,6 @@ type Session struct {
 	BFD       string     // "", "up", "down", "init", "admin-down"
 	Announced int        // prefixes that it was told and not told to forget
 	LastError string     // why the last session ended, "" = none did
+	Graceful  bool       // the neighbor keeps routes over a restart of ours (RFC 4724)
 	Flaps     uint64     // sessions that ended since the start
 }

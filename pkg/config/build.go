@@ -107,6 +107,7 @@ func (b *builder) build() *Config {
 		Engine: engine.Config{
 			Node:         get[string](node, "name"),
 			StartupDelay: get[time.Duration](node, "startup_delay"),
+			KeepRoutes:   get[string](node, "on_stop") == "keep",
 			VIPs:         map[string]engine.VIP{},
 			Groups:       map[string][]string{},
 			Checks:       map[string]check.Config{},

@@ -43,6 +43,7 @@ func (b *builder) rules(c *Config) {
 	b.neighborRules(c.Engine.BGP)
 	b.serviceRules(c.Engine)
 	b.pairRules(c)
+	b.stopRules(c.Engine)
 	b.dependRules(c.Engine)
 	b.hookRules()
 	b.fenceRules(c)

@@ -156,6 +156,22 @@ func (b *builder) serviceRules(c engine.Config) {
 	b.overlaps()
 }
 
+// stopRules checks what a stop is to leave behind.
+func (b *builder) stopRules(c engine.Config) {
+	n := find(b.root, []string{"node", "on_stop"})
+	if n == nil || !c.KeepRoutes {
+		return
+	}
+	switch {
+	case len(c.Services) == 0:
+		b.atValue(n, Warning, n.String()+": there is no [anycast.NAME] table: nothing is kept", "VIPs are released")
+	case c.BGP != nil && c.BGP.GracefulRestart == 0:
+		b.wrong(n, "the neighbors would drop the routes", `add `+"`graceful_restart = { time = \"120s\" }`"+` to [bgp]`)
+	case len(c.VIPs) > 0:
+		b.atValue(n, Warning, n.String()+": VIPs are released all the same", "it is for anycast services only")
+	}
+}
+
 // toldRules checks who is told about a service.
 func (b *builder) toldRules(s section, v engine.Service, c *bgp.Config) {
 	if c == nil {

@@ -23,6 +23,7 @@ type Config struct {
 	BGP          *bgp.Config             // nil = no speaker runs; passwords are none of the engine's business
 	Pair         *Pair                   // nil = there is no channel to other hosts
 	Fences       map[string]fence.Config // how a peer is cut off, by its name; a peer that is not in it cannot be
+	KeepRoutes   bool                    // a stop leaves services to neighbors that keep routes over a restart (RFC 4724); BGP must ask for that
 	DrainWait    time.Duration           // how long a service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0 or more
 }
 
@@ -46,6 +47,18 @@ func (s Service) Addresses() []netip.Prefix {
 		}
 	}
 	return list
+}
+
+// ServiceAddresses returns the addresses of all services, by the device that gets
+// them.
+func (c Config) ServiceAddresses() map[string][]netip.Prefix {
+	m := map[string][]netip.Prefix{}
+	for _, s := range c.Services {
+		if list := s.Addresses(); len(list) > 0 {
+			m[s.Device] = append(m[s.Device], list...)
+		}
+	}
+	return m
 }
 
 // VIP is one virtual router and the addresses that move with it.

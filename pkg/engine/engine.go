@@ -82,6 +82,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.timers.run(now)
 	case Stop:
 		e.stop(now)
+	case Resume:
+		e.resume(now, ev)
 	case Configure:
 		e.configure(now, ev)
 	case AdvertReceived:
@@ -146,13 +148,14 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	e.announceTable()
 	e.lookAround(now)
 	e.tellPeers(now)
+	e.announceTable(now)
 	return e.out
 }
 
 // Next returns when Step is to be called with Wake; zero means that no timer is
 // running. It may be in the past.
 func (e *Engine) Next() time.Time {
-	next := e.timers.next()
+	next := earliest(e.timers.next(), e.speaker.holdUntil)
 	switch {
 	case e.stopping.IsZero():
 	case e.releasing():
@@ -179,6 +182,8 @@ func (e *Engine) Done(now time.Time) bool {
 func (e *Engine) releasing() bool {
 	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied || v.offer.to != "" }) ||
 		slices.ContainsFunc(e.services, func(s *service) bool { return !e.away(s) })
+	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied }) ||
+		slices.ContainsFunc(e.services, func(s *service) bool { return !e.away(s) && !e.stays(s) })
 }
 
 // stopEnds is when a polite end is over, whatever is left.
@@ -197,7 +202,11 @@ func (e *Engine) stop(now time.Time) {
 		return
 	}
 	e.stopping = now
-	cause := e.report(now, Record{Type: RecordStop, Text: "stops: releases what it holds", Severity: Notice})
+	r := Record{Type: RecordStop, Text: "stops: releases what it holds", Severity: Notice}
+	if e.keepsRoutes() {
+		e.tellKept(&r)
+	}
+	cause := e.report(now, r)
 	e.evaluate(now, cause)
 }
 

@@ -25,6 +25,10 @@ type (
 	// withdrawn without a drain.
 	Stop struct{}
 
+	// Resume says that an earlier run left its routes with the neighbors, which
+	// forget them at Until. It comes before the first Configure.
+	Resume struct{ Until time.Time }
+
 	// Configure replaces the configuration. What did not change is not touched.
 	Configure struct {
 		Config Config
@@ -248,6 +252,7 @@ type Link struct {
 
 func (Wake) event()             {}
 func (Stop) event()             {}
+func (Resume) event()           {}
 func (Configure) event()        {}
 func (AdvertReceived) event()   {}
 func (LinkChanged) event()      {}

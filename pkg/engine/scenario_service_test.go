@@ -77,6 +77,9 @@ func (s *scenario) services(cfg *engine.Config, keys map[string]string, links ma
 			"tor-a": {RemoteAS: 65001, Families: []bgp.Family{bgp.IPv4}},
 			"tor-b": {RemoteAS: 65001, Families: []bgp.Family{bgp.IPv4, bgp.IPv6}},
 		}}
+		if w := keys["keep"]; w != "" {
+			cfg.KeepRoutes, cfg.BGP.GracefulRestart = true, s.duration(w)
+		}
 		if w := keys["drain_wait"]; w != "" {
 			cfg.DrainWait = s.duration(w)
 		}

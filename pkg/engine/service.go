@@ -160,7 +160,7 @@ func (e *Engine) judgeService(now time.Time, s *service, cause uint64) {
 func (e *Engine) serviceBlockers(now time.Time, s *service) []Blocker {
 	var list []Blocker
 	add := func(b Blocker) { list = append(list, b) }
-	if !e.stopping.IsZero() {
+	if !e.stopping.IsZero() && !e.keepsRoutes() {
 		add(Blocker{Kind: BlockedStop, Text: "vipd is stopping"})
 	}
 	if s.removed || s.replace != nil {
@@ -170,7 +170,7 @@ func (e *Engine) serviceBlockers(now time.Time, s *service) []Blocker {
 		add(Blocker{Kind: BlockedDrain, Text: s.drained.text(), Ends: s.drained.Until})
 	}
 	s.blockedUntil = time.Time{}
-	if ready := e.started.Add(e.cfg.StartupDelay); now.Before(ready) {
+	if ready := e.started.Add(e.cfg.StartupDelay); now.Before(ready) && !e.speaker.resumed {
 		add(Blocker{Kind: BlockedStartup, Text: fmt.Sprintf("startup delay of %s", e.cfg.StartupDelay), Ends: ready})
 		s.blockedUntil = ready
 	}

@@ -23,6 +23,7 @@ const (
 const (
 	waitsRise     = "rise_delay"
 	waitsAddress  = "address"
+	waitsRestart  = "restart"
 	waitsSpeaker  = "speaker"
 	waitsSession  = "session"
 	waitsAnnounce = "announce"
@@ -76,6 +77,8 @@ func (e *Engine) waitsFor(s *service) (reason, text string) {
 		return waitsAddress, s.lastErr
 	case !s.told:
 		return waitsAddress, "the addresses are being added"
+	case !e.speaker.holdUntil.IsZero():
+		return waitsRestart, "the neighbors keep its routes from before the restart, and are told again when every service is decided"
 	case !e.speaker.up && e.speaker.err != "":
 		return waitsSpeaker, "the BGP speaker has ended: " + e.speaker.err
 	case !e.speaker.up:

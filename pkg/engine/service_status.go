@@ -58,6 +58,10 @@ type BGPStatus struct {
 	RouterID  netip.Addr       `json:"router_id"`
 	Speaker   SpeakerStatus    `json:"speaker"`
 	Neighbors []NeighborStatus `json:"neighbors"` // sorted by name
+
+	// KeptUntil is when neighbors forget what an earlier run told them, while
+	// nothing has been told since.
+	KeptUntil time.Time `json:"kept_until,omitzero"`
 }
 
 // SpeakerStatus tells about the process that speaks BGP.
@@ -80,7 +84,8 @@ type NeighborStatus struct {
 	Since     time.Time        `json:"since"` // of ESTABLISHED or not
 	BFD       string           `json:"bfd,omitempty"`
 	Families  []bgp.Family     `json:"families"`
-	Announced int              `json:"announced"` // prefixes
+	Graceful  bool             `json:"graceful_restart"` // it keeps routes over a restart
+	Announced int              `json:"announced"`        // prefixes
 	LastError string           `json:"last_error,omitempty"`
 	Flaps     uint64           `json:"flaps"`
 }
@@ -97,6 +102,9 @@ func (e *Engine) serviceStatuses(st *Status) {
 	}
 	b := &BGPStatus{LocalAS: sp.cfg.LocalAS, RouterID: sp.cfg.RouterID, Neighbors: []NeighborStatus{},
 		Speaker: SpeakerStatus{Up: sp.up, PID: sp.pid, Since: sp.since, Error: sp.err, Losses: sp.losses}}
+	if !sp.holdUntil.IsZero() {
+		b.KeptUntil = sp.keptUntil
+	}
 	for _, name := range slices.Sorted(maps.Keys(sp.cfg.Neighbors)) {
 		b.Neighbors = append(b.Neighbors, neighborStatus(name, sp.cfg, sp.sessions[name]))
 	}
@@ -107,7 +115,7 @@ func neighborStatus(name string, cfg *bgp.Config, s *session) NeighborStatus {
 	c := cfg.Neighbors[name]
 	n := NeighborStatus{
 		Name: name, Address: c.Address, Interface: c.Interface, RemoteAS: c.RemoteAS, Families: slices.Clone(c.Families),
-		State: s.State, Since: s.since, BFD: s.BFD, Announced: s.Announced, LastError: s.LastError, Flaps: s.Flaps,
+		State: s.State, Since: s.since, BFD: s.BFD, Graceful: s.Graceful, Announced: s.Announced, LastError: s.LastError, Flaps: s.Flaps,
 	}
 	if s.Address.IsValid() {
 		n.Address = s.Address

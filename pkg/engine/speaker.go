@@ -24,6 +24,10 @@ type speaker struct {
 	seq       uint64    // of it
 	announced uint64    // Seq of the newest table that the neighbors know
 	dirty     bool      // the table is to be made again
+
+	resumed   bool      // an earlier run left its routes with the neighbors
+	keptUntil time.Time // they forget those routes then
+	holdUntil time.Time // there is no table before then, or before all services are decided; zero = nothing holds it
 }
 
 // session is what is known about a BGP session.
@@ -61,8 +65,14 @@ func (e *Engine) retell(s *service) {
 
 // announceTable hands out the table when something in it changed, and ends the
 // speaker that a reload took away.
-func (e *Engine) announceTable() {
+func (e *Engine) announceTable(now time.Time) {
 	sp := &e.speaker
+	if !sp.holdUntil.IsZero() {
+		if e.holds(now) {
+			return
+		}
+		sp.holdUntil = time.Time{}
+	}
 	if sp.dirty && sp.cfg != nil {
 		var list []bgp.Announced
 		for _, s := range e.services {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +32,9 @@ type rack struct {
 
 // racked is something that was done, and must not have cost a probe.
 type racked struct {
-	what  string
-	begun time.Time
+	what   string
+	begun  time.Time
+	shares bool // lb1 has its share of the traffic all the time
 }
 
 // flows is how many flows the client has: ToRs share traffic out by flow.
@@ -168,7 +171,7 @@ func (r *rack) answered(names ...string) {
 // hops afterwards.
 func (r *rack) act(what string, hops int, do func()) {
 	r.t.Helper()
-	r.acts = append(r.acts, racked{what, time.Now()})
+	r.acts = append(r.acts, racked{what: what, begun: time.Now()})
 	do()
 	r.reached(hops, what)
 	r.watch(300 * time.Millisecond)
@@ -211,6 +214,10 @@ func (r *rack) finish() {
 		}
 		part := report.Between(a.begun, end)
 		r.t.Logf("%-28s %v", a.what, part)
+		if a.shares && part.ByHost["lb1"] < part.Sent/4 {
+			t := "%s: lb1 answered %d of %d probes: its routes were not kept"
+			r.t.Errorf(t, a.what, part.ByHost["lb1"], part.Sent)
+		}
 		if part.Lost > 0 {
 			r.t.Errorf("%s: %d of %d probes lost, at %v", a.what, part.Lost, part.Sent, part.Gaps[0].From.Sub(a.begun))
 		}
@@ -256,6 +263,39 @@ func TestNothingLost(t *testing.T) {
 			r.act("undrain again", 2, func() { lb1.must("undrain", "dns") })
 			r.act("stop", 1, lb1.stop)
 			r.act("start", 2, lb1.start)
+			r.finish()
+		})
+	}
+}
+
+// TestKept: an upgrade in place costs no probe: the daemon ends and starts again
+// while the ToR keeps the routes, and what has failed meanwhile is withdrawn.
+func TestKept(t *testing.T) {
+	const keep, graceful = "on_stop = \"keep\"", "graceful_restart = { time = \"60s\" }"
+	for name, start := range toRs {
+		t.Run(name, func(t *testing.T) {
+			r := newRack(t, start)
+			r.open(keep, graceful)
+			lb1 := r.lb[0]
+			established := func() bool { return strings.Contains(lb1.must("bgp"), "ESTABLISHED") }
+			for i := range 3 {
+				r.act(fmt.Sprintf("restart %d", i+1), 2, func() {
+					lb1.stop()
+					if !r.hosts[0].Holds(anycast.Addr()) {
+						t.Error("the address has gone with the daemon")
+					}
+					r.acts[len(r.acts)-1].shares = true
+					lb1.start()
+					lb1.eventually(10*time.Second, "the session to be back", func() bool { _, err := lb1.status(); return err == nil && established() })
+				})
+			}
+			// What is not well after the restart is not told again.
+			good := filepath.Join(r.hosts[0].Dir(), "good")
+			lb1.write(r.config(0, keep, graceful, "track = [\"good\"]\n[check.good]\ntype = \"file\"\npath = \""+good+"\"\n"))
+			r.act("restart with a dead service", 1, func() {
+				lb1.stop()
+				lb1.start()
+			})
 			r.finish()
 		})
 	}

@@ -34,6 +34,7 @@ type peerEvent struct {
 	remoteAS uint32
 	reason   string
 	families []bgp.Family // that the neighbor takes, from OpenConfirm on
+	graceful bool         // it keeps routes over a restart of ours
 	limit    bool         // it was closed because of too many prefixes
 }
 
@@ -107,6 +108,9 @@ func peerEventOf(e *apiutil.WatchEventMessage_PeerEvent) peerEvent {
 	}
 	multi := false
 	for _, c := range e.Peer.State.RemoteCap {
+		if _, ok := c.(*wire.CapGracefulRestart); ok {
+			out.graceful = true
+		}
 		if m, ok := c.(*wire.CapMultiProtocol); ok {
 			multi = true
 			switch m.CapValue {

@@ -41,6 +41,7 @@ func (s *speaker) peer(e peerEvent) {
 	switch {
 	case e.state == bgp.Established:
 		n.session.RemoteAS = e.remoteAS
+		n.session.Graceful = e.graceful && s.config.GracefulRestart > 0
 		n.session.LastError = n.ended // not why it took so long
 		n.note = ""
 		if n.BFD != nil {

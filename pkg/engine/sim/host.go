@@ -133,11 +133,18 @@ func (h *Host) Boot() {
 	h.fenced = false
 	h.kernel = map[string]*present{} // a start removes what an earlier run left
 	clear(h.filter.until)
+	stale, told := h.kept()
 	h.life++
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.waiting = map[string]uint64{}
-	h.speaker = speaker{sessions: map[string]bool{}, told: map[string]map[netip.Prefix]string{}}
+	h.speaker = speaker{sessions: map[string]bool{}, told: told, stale: map[string]bool{}}
 	h.eng = engine.New(h.w.now)
+	if !stale.IsZero() {
+		for name := range told {
+			h.speaker.stale[name] = true
+		}
+		h.step(engine.Resume{Until: stale})
+	}
 	h.step(engine.Configure{Config: h.cfg})
 	if h.cfg.Pair != nil {
 		h.step(engine.PairUp{Boot: h.life})
@@ -145,6 +152,17 @@ func (h *Host) Boot() {
 	for _, name := range slices.Sorted(maps.Keys(h.links)) {
 		h.step(engine.LinkChanged{Link: h.snapshot(name)})
 	}
+}
+
+// kept is what the neighbors know from the run that ends now, and until when they
+// keep it.
+func (h *Host) kept() (until time.Time, told map[string]map[netip.Prefix]string) {
+	if h.eng != nil {
+		if within, ok := h.eng.Keeps(); ok && h.eng.Done(h.w.now) {
+			return h.w.now.Add(within), h.speaker.told
+		}
+	}
+	return time.Time{}, map[string]map[netip.Prefix]string{}
 }
 
 // Configure gives the daemon another configuration.

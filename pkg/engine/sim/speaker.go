@@ -28,6 +28,7 @@ type speaker struct {
 	wanted   engine.SetTable
 	applied  bgp.Table
 	moved    bool                               // something changed that the invariants of routes are about
+	stale    map[string]bool                    // neighbors that keep what an earlier run told them
 	told     map[string]map[netip.Prefix]string // by neighbor: prefix and how it is announced, as traced
 }
 
@@ -108,7 +109,7 @@ func (h *Host) endSpeaker() {
 
 // connect lets a session come up.
 func (h *Host) connect(name string) {
-	if h.speaker.sessions[name] || h.away[name] {
+	if h.speaker.sessions[name] || h.away[name] || h.speaker.wanted.Seq == 0 {
 		return
 	}
 	life, run := h.life, h.speaker.life
@@ -122,7 +123,7 @@ func (h *Host) connect(name string) {
 
 func (h *Host) session(name string, up bool) {
 	h.speaker.sessions[name] = up
-	s := bgp.Session{Neighbor: name, State: bgp.Established, Address: netip.AddrFrom4([4]byte{10, 0, 1, 1}), RemoteAS: 65001, BFD: "up"}
+	s := bgp.Session{Neighbor: name, State: bgp.Established, Address: netip.AddrFrom4([4]byte{10, 0, 1, 1}), RemoteAS: 65001, BFD: "up", Graceful: h.cfg.BGP != nil && h.cfg.BGP.GracefulRestart > 0}
 	if !up {
 		s.State, s.BFD, s.LastError = bgp.Idle, "down", "hold timer expired"
 	}
@@ -132,7 +133,13 @@ func (h *Host) session(name string, up bool) {
 
 // setTable is the process that gets a table and tells the neighbors.
 func (h *Host) setTable(a engine.SetTable) {
+	first := h.speaker.wanted.Seq == 0
 	h.speaker.wanted, h.speaker.moved = a, true
+	if first && h.speaker.life != 0 {
+		for _, name := range slices.Sorted(maps.Keys(h.speaker.cfg.Neighbors)) {
+			h.connect(name) // not before there is something to tell
+		}
+	}
 	if h.speaker.life == 0 {
 		return // it gets the newest one when it runs
 	}
@@ -158,6 +165,10 @@ func (h *Host) hear() {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		if h.speaker.stale[name] && (!h.speaker.sessions[name] || h.speaker.applied == nil) {
+			continue // until it is told again
+		}
+		delete(h.speaker.stale, name)
 		now := map[netip.Prefix]string{}
 		for _, r := range h.speaker.applied[name] {
 			if _, there := h.speaker.cfg.Neighbors[name]; there && h.speaker.sessions[name] {
