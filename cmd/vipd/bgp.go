@@ -115,7 +115,7 @@ func serviceStyle(v engine.ServiceStatus) style {
 	switch {
 	case v.State == engine.ServiceAnnounced:
 		return green
-	case v.State == engine.ServiceWithdrawn && v.Reason != string(engine.BlockedVIP):
+	case v.State == engine.ServiceWithdrawn && v.Reason != string(engine.BlockedVIP), v.State == engine.ServiceLast:
 		return red
 	case v.State == engine.ServiceWithdrawn:
 		return plain
@@ -236,6 +236,8 @@ func anycastNews(doc control.StatusDocument) []item {
 	for _, v := range doc.Services {
 		switch {
 		case v.Drained != nil, v.State == engine.ServiceAnnounced, v.Reason == string(engine.BlockedVIP):
+		case v.State == engine.ServiceLast:
+			add(worstRank, red, "%s is the last resort: %s (vipd why %s)", v.Name, v.Why, v.Name)
 		case v.State == engine.ServiceWithdrawn:
 			add(worstRank, red, "%s is withdrawn: %s (vipd why %s)", v.Name, v.Why, v.Name)
 		case v.Reason == "session" || v.Reason == "speaker":

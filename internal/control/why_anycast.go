@@ -27,6 +27,8 @@ func WhyService(s engine.Status, name string) (Explanation, error) {
 		e.because("Its checks pass, and its addresses are there.")
 	case engine.ServiceWaiting:
 		whyWaiting(e, s, v)
+	case engine.ServiceLast:
+		whyLast(e, s, v)
 	case engine.ServiceDraining:
 		e.because("It still works here, and neighbors are asked to send traffic elsewhere (graceful-shutdown).")
 		e.remedy("it is withdrawn at %s (in %s)", clock(v.DrainUntil, s.Now), Age(v.DrainUntil.Sub(s.Now)))
@@ -59,6 +61,27 @@ func whyWaiting(e *Explanation, s engine.Status, v engine.ServiceStatus) {
 	case v.Reason == "session":
 		e.remedy("a session comes up; see: vipd bgp")
 	}
+}
+
+// whyLast says why a service is announced that fails.
+func whyLast(e *Explanation, s engine.Status, v engine.ServiceStatus) {
+	e.because("It is announced all the same, as the last resort: with the highest MED, a longer path and graceful-shutdown, so that neighbors prefer any other host.")
+	if v.MinAnnouncers > 0 {
+		others := "none"
+		if len(v.Others) > 0 {
+			others = strings.Join(v.Others, ", ")
+		}
+		e.because("min_announcers is %d; other hosts that are seen to announce it: %s.", v.MinAnnouncers, others)
+	}
+	switch {
+	case !v.RiseDue.IsZero():
+		e.remedy("it stays healthy: preferred as before at %s (in %s)", clock(v.RiseDue, s.Now), Age(v.RiseDue.Sub(s.Now)))
+	case v.Reason == "withdraw_budget":
+		e.because("Checks have withdrawn services too often lately: bgp.withdraw_budget.")
+	case v.Reason == "min_announcers":
+		e.remedy("another host announces it: withdrawn here 3 s later; see vipd why %s there", v.Name)
+	}
+	e.remedy("vipd drain %s   withdraws it here in any case", v.Name)
 }
 
 // whyServiceBlocked lists what keeps it from being announced.

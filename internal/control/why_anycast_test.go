@@ -17,6 +17,11 @@ func TestWhyService(t *testing.T) {
 	for name, change := range map[string]func(v *engine.ServiceStatus){
 		"announced": func(*engine.ServiceStatus) {},
 		"draining":  func(v *engine.ServiceStatus) { controltest.Drain(v, whyNow) },
+		"last":      func(v *engine.ServiceStatus) { controltest.Last(v, whyNow) },
+		"budget": func(v *engine.ServiceStatus) {
+			controltest.Last(v, whyNow)
+			v.Reason, v.MinAnnouncers = "withdraw_budget", 0
+		},
 		"drained": func(v *engine.ServiceStatus) {
 			controltest.Drain(v, whyNow)
 			v.State, v.Told, v.DrainUntil, v.Held = engine.ServiceDrained, false, time.Time{}, false

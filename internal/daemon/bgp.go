@@ -108,6 +108,8 @@ func (d *Daemon) spoken(r speaker.Report) {
 		d.post(engine.SessionChanged{Session: r.Session})
 	case speaker.Announced:
 		d.post(engine.TableAnnounced{Seq: r.Seq, Count: r.Count})
+	case speaker.Seen:
+		d.post(engine.AnnouncersSeen{Prefix: r.Prefix, Others: r.Others})
 	case speaker.Silenced:
 		d.post(engine.Noted{Record: engine.Record{Type: engine.RecordSpeaker, To: "silent", Severity: engine.Warning,
 			Text: "the BGP speaker withdrew everything and is told again: " + r.Why}})

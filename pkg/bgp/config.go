@@ -14,6 +14,9 @@ type Config struct {
 	// 4095s; 0 = the capability is not offered.
 	GracefulRestart time.Duration
 	Neighbors       map[string]Neighbor
+	// Observe lists prefixes of ours of which it is looked at who else announces
+	// them: what neighbors send of them is counted, and never used.
+	Observe []netip.Prefix `json:",omitempty"`
 }
 
 // Neighbor is one BGP session.

@@ -20,6 +20,7 @@ type Service struct {
 type Standing struct {
 	Penalty  int  // added to the MED: what failing checks weigh, or less than 0 for a bonus
 	Draining bool // still announced, but traffic is asked to go elsewhere (RFC 8326)
+	Last     bool // announced although it fails: nobody shall prefer it, whatever a neighbor compares
 }
 
 // Tells reports whether the service is announced to a neighbor at all, whatever
@@ -28,8 +29,18 @@ func (s Service) Tells(neighbor string) bool {
 	return len(s.Neighbors) == 0 || slices.Contains(s.Neighbors, neighbor)
 }
 
+// lastPrepend is how many times more the own AS is in the path of a route that is
+// announced for want of a better one.
+const lastPrepend = 3
+
+// MaxPrepend is how often the own AS may be put before the path.
+const MaxPrepend = 10
+
 // Effective is the MED of a service as it stands, kept within what fits.
 func (s Service) Effective(st Standing) uint32 {
+	if st.Last {
+		return MaxMED
+	}
 	return uint32(min(max(int64(s.MED)+int64(st.Penalty), 0), MaxMED))
 }
 
@@ -41,7 +52,10 @@ func (s Service) To(n Neighbor, localAS uint32, st Standing) Attributes {
 	if !n.Internal(localAS) {
 		a.LocalPref = 0
 	}
-	if st.Draining {
+	if st.Last {
+		a.Prepend = min(a.Prepend+lastPrepend, MaxPrepend)
+	}
+	if st.Draining || st.Last {
 		a.LocalPref = 0
 		if !slices.Contains(a.Communities, GracefulShutdown) {
 			a.Communities = append(slices.Clip(a.Communities), GracefulShutdown)

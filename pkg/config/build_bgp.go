@@ -19,6 +19,9 @@ func (b *builder) bgp(c *Config) {
 	b.must(s, "local_as", "65101")
 	b.must(s, "router_id", `"192.0.2.1"`)
 	c.Engine.DrainWait = get[time.Duration](s, "drain.wait")
+	if most := get[int](s, "withdraw_budget.max"); most > 0 {
+		c.Engine.Budget = engine.Budget{Max: most, Per: get[time.Duration](s, "withdraw_budget.per")}
+	}
 	c.Engine.BGP = &bgp.Config{
 		LocalAS:         uint32(get[int](s, "local_as")), // 1–4294967294 by its kind
 		RouterID:        get[netip.Addr](s, "router_id"),
@@ -133,7 +136,9 @@ func (b *builder) service(s section, checks map[string]check.Config) engine.Serv
 				Large:       getList[bgp.LargeCommunity](s, "large_communities"),
 			},
 		},
-		Track:     trackedChecks(s, checks),
+		Track:         trackedChecks(s, checks),
+		MinAnnouncers: get[int](s, "min_announcers"),
+
 		RiseDelay: get[time.Duration](s, "rise_delay"),
 		FollowVIP: get[string](s, "follow_vip"),
 	}

@@ -23,6 +23,9 @@ func describeBGP(m map[string]settings, c *Config) {
 		"drain.wait":            {words(c.Engine.DrainWait)},
 		"graceful_restart.time": positive(int64(s.GracefulRestart), words(s.GracefulRestart)),
 	}
+	if b := c.Engine.Budget; b.Max > 0 {
+		m["bgp"]["withdraw_budget"] = values{fmt.Sprintf("%d per %s", b.Max, words(b.Per))}
+	}
 	for name, n := range s.Neighbors {
 		m["bgp.neighbor."+name] = describeNeighbor(n, s.LocalAS, c.Passwords[name])
 	}
@@ -71,6 +74,7 @@ func describeService(v engine.Service) settings {
 		"large_communities": each(v.Large),
 		"rise_delay":        {words(v.RiseDelay)},
 		"follow_vip":        optional(v.FollowVIP),
+		"min_announcers":    positive(int64(v.MinAnnouncers), strconv.Itoa(v.MinAnnouncers)),
 	}
 	for _, name := range names(v.Track) {
 		s["track"] = append(s["track"], name+" = "+medWord(v.Track[name]))

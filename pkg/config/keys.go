@@ -48,6 +48,7 @@ var tables = []tableRow{
 	{path: "bgp", also: []string{"router_bgp", "protocol_bgp"}},
 	{path: "bgp.drain", also: []string{"graceful_shutdown"}},
 	{path: "bgp.graceful_restart"},
+	{path: "bgp.withdraw_budget"},
 	{path: "bgp.group"},
 	{path: "bgp.group.*", also: []string{"peer_group", "template_bgp"}},
 	{path: "bgp.neighbor"},

@@ -25,6 +25,12 @@ var bgpRows = []key{
 		rfc:  "Restart Time (RFC 4724, 3)",
 		also: []string{"restart_time"}},
 
+	{path: "bgp.withdraw_budget.max", kind: integer{1, 10000}, none: "no budget",
+		doc:  "Checks withdraw services at most so many times within withdraw_budget.per; what they would withdraw beyond that is announced as the last resort.",
+		also: []string{"max_withdraws"}},
+	{path: "bgp.withdraw_budget.per", kind: duration{time.Second, 24 * time.Hour, false}, def: `"1h"`,
+		doc: "The span of time that withdraw_budget.max is for, at any time the latest one."},
+
 	{path: "bgp.neighbor.*.group", kind: nameText, none: "no group",
 		doc:  "Group of neighbors that this one is in: what it does not set itself is as set there.",
 		also: []string{"peer_group", "template"}},
@@ -112,6 +118,9 @@ var anycastRows = []key{
 		doc: "How long a service that was withdrawn must be healthy before it is announced again."},
 	{path: "anycast.*.follow_vip", kind: nameText, none: "the service follows no VIP",
 		doc: "Announce only while this VIP is held here."},
+	{path: "anycast.*.min_announcers", kind: integer{1, 64}, none: "a failing check withdraws the service",
+		doc:  "Withdraw the service because of a check only while so many other hosts are seen to announce it; otherwise announce it as the last resort.",
+		also: []string{"min_peers", "minimum_announcers"}},
 	{path: "anycast.*.allow_aggregate", kind: boolean{}, def: `false`,
 		doc: "Prefixes may be networks, which attract traffic for all of their addresses; vipd puts no address of them on a device."},
 }

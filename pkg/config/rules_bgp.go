@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
+	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/engine"
 )
 
@@ -131,6 +132,9 @@ func (b *builder) serviceRules(c engine.Config) {
 	if c.BGP != nil && len(list) == 0 && len(c.VIPs) > 0 {
 		b.atValue(b.root.table["bgp"], Warning, "there is no [anycast.NAME] table: nothing is announced", "")
 	}
+	if n := find(b.root, []string{"bgp", "withdraw_budget"}); n != nil && n.isTable() && n.table["max"] == nil {
+		b.atValue(n, Error, n.String()+": `max` is missing", "add `max = 3`")
+	}
 	for _, s := range list {
 		v := c.Services[s.node.name]
 		if c.BGP == nil {
@@ -150,6 +154,7 @@ func (b *builder) serviceRules(c engine.Config) {
 			b.atValue(n, Warning, fmt.Sprintf("%s: with graceful-shutdown, neighbors send traffic here only when nobody else is left", n),
 				"vipd drain adds it")
 		}
+		b.guardRules(s, v)
 		b.toldRules(s, v, c.BGP)
 		b.prefixRules(s, v, c.VIPs)
 	}
@@ -169,6 +174,18 @@ func (b *builder) stopRules(c engine.Config) {
 		b.wrong(n, "the neighbors would drop the routes", `add `+"`graceful_restart = { time = \"120s\" }`"+` to [bgp]`)
 	case len(c.VIPs) > 0:
 		b.atValue(n, Warning, n.String()+": VIPs are released all the same", "it is for anycast services only")
+	}
+}
+
+// guardRules checks what is said about the last announcer.
+func (b *builder) guardRules(s section, v engine.Service) {
+	n := s.find("min_announcers")
+	if n == nil || v.MinAnnouncers == 0 {
+		return
+	}
+	withdraws := func(_ string, w check.Weight) bool { return w.Fault }
+	if !anyOf(v.Track, withdraws) {
+		b.atValue(n, Warning, n.String()+" has no effect: no check withdraws this service", "a check in `track` without a number does")
 	}
 }
 

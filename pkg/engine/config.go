@@ -24,6 +24,7 @@ type Config struct {
 	Pair         *Pair                   // nil = there is no channel to other hosts
 	Fences       map[string]fence.Config // how a peer is cut off, by its name; a peer that is not in it cannot be
 	KeepRoutes   bool                    // a stop leaves services to neighbors that keep routes over a restart (RFC 4724); BGP must ask for that
+	Budget       Budget                  // of withdrawals because of checks
 	DrainWait    time.Duration           // how long a service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0 or more
 }
 
@@ -34,7 +35,17 @@ type Service struct {
 	Device    string                  // gets the addresses of host routes, "" = none does
 	Track     map[string]check.Weight // a failing one takes the service away, or its weight is taken off the MED
 	RiseDelay time.Duration           // healthy for this long before it is announced again; 0 or more
-	FollowVIP string                  // announced only while this VIP is held here, "" = always
+	// MinAnnouncers is how many other hosts must be seen to announce the service
+	// before a failing check withdraws it here; 0 = none has to.
+	MinAnnouncers int
+	FollowVIP     string // announced only while this VIP is held here, "" = always
+}
+
+// Budget is how often checks may withdraw services in any span of Per. What goes
+// beyond is announced as the last resort. Max 0 = as often as they fail.
+type Budget struct {
+	Max int
+	Per time.Duration
 }
 
 // Addresses returns the host routes among the prefixes, when vipd puts them on a

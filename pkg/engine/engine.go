@@ -44,7 +44,8 @@ type Engine struct {
 	proven  bool       // a fencer did something: a takeover may go on
 	upset   time.Time  // since when this host knows what it knows, zero = since it started
 	speaker speaker
-	hurry   bool // a second Stop came
+	spent   []time.Time // when checks withdrew services, in order; those of the last Budget.Per
+	hurry   bool        // a second Stop came
 }
 
 // wire is how an advert finds its virtual router.
@@ -122,6 +123,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.sessionChanged(now, ev.Session)
 	case TableAnnounced:
 		e.tableAnnounced(now, ev)
+	case AnnouncersSeen:
+		e.announcersSeen(now, ev)
 	case CheckDone:
 		e.checkDone(now, ev)
 	case CheckSeen:

@@ -145,6 +145,13 @@ type (
 		Count int
 	}
 
+	// AnnouncersSeen tells who else announces a prefix of a service that has a
+	// MinAnnouncers, as far as neighbors let us know.
+	AnnouncersSeen struct {
+		Prefix netip.Prefix
+		Others []string // different ones, sorted; see [bgp.Heard.Announcer]
+	}
+
 	// CheckDone answers a [RunCheck].
 	CheckDone struct {
 		Check  string
@@ -272,6 +279,7 @@ func (SpeakerUp) event()        {}
 func (SpeakerDown) event()      {}
 func (SessionChanged) event()   {}
 func (TableAnnounced) event()   {}
+func (AnnouncersSeen) event()   {}
 func (CheckDone) event()        {}
 func (CheckSeen) event()        {}
 func (NotifyDone) event()       {}

@@ -22,6 +22,12 @@ func (s *scenario) runService(f []string, h *sim.Host) {
 		h.KillSpeaker()
 	case "neighbor": // neighbor lb1 tor-a down
 		h.SetNeighbor(f[2], f[3] == "up")
+	case "others": // others lb1 203.0.113.53/32 AS-65102+…: who else is seen to announce it
+		ev := engine.AnnouncersSeen{Prefix: netip.MustParsePrefix(f[2])}
+		if len(f) > 3 {
+			ev.Others = strings.Split(strings.ReplaceAll(f[3], "-", " "), "+")
+		}
+		h.Do(ev)
 	case "reload-service": // reload-service lb1 dns prefixes:… or removed
 		cfg := h.Config()
 		cfg.Services = maps.Clone(cfg.Services)
@@ -77,6 +83,10 @@ func (s *scenario) services(cfg *engine.Config, keys map[string]string, links ma
 			"tor-a": {RemoteAS: 65001, Families: []bgp.Family{bgp.IPv4}},
 			"tor-b": {RemoteAS: 65001, Families: []bgp.Family{bgp.IPv4, bgp.IPv6}},
 		}}
+		if w := keys["budget"]; w != "" { // 2/1h
+			n, per, _ := strings.Cut(w, "/")
+			cfg.Budget = engine.Budget{Max: s.number(n), Per: s.duration(per)}
+		}
 		if w := keys["keep"]; w != "" {
 			cfg.KeepRoutes, cfg.BGP.GracefulRestart = true, s.duration(w)
 		}
@@ -113,6 +123,8 @@ func (s *scenario) changeService(v engine.Service, settings string) engine.Servi
 			v.Track[name] = check.Weight{Delta: -s.number(n)}
 		case "base":
 			v.MED = uint32(s.number(value))
+		case "min":
+			v.MinAnnouncers = s.number(value)
 		case "rise":
 			v.RiseDelay = s.duration(value)
 		case "follow":

@@ -57,6 +57,11 @@ type service struct {
 	riseAt   time.Time      // when rise_delay is over; zero = it waits for something else
 	fell     bool           // something that failed withdrew it: rise_delay counts
 
+	last        bool      // announced as the last resort, see guard
+	guardWhy    string    // why, in one word
+	guardBy     time.Time // when that is to be looked at again
+	enoughSince time.Time // enough others have been seen since then, while it is the last resort
+
 	replace *Service // on another device, after the old addresses have gone
 	removed bool     // a reload took it away
 
@@ -66,12 +71,12 @@ type service struct {
 
 // standing is how the routes of s show its state.
 func (s *service) standing() bgp.Standing {
-	return bgp.Standing{Penalty: s.penalty, Draining: !s.drainBy.IsZero()}
+	return bgp.Standing{Penalty: s.penalty, Draining: !s.drainBy.IsZero(), Last: s.last}
 }
 
 // next returns the earliest deadline of the service.
 func (s *service) next(e *Engine) time.Time {
-	next := earliest(s.retryAt, s.lookAt, s.leaveBy, s.drainBy, s.riseAt, s.blockedUntil)
+	next := earliest(s.retryAt, s.lookAt, s.leaveBy, s.drainBy, s.riseAt, s.guardBy, s.blockedUntil)
 	if s.drained != nil {
 		next = earliest(next, s.drained.Until)
 	}
@@ -232,10 +237,7 @@ func (e *Engine) ladder(now time.Time, s *service) {
 	s.riseAt = time.Time{}
 	switch {
 	case len(s.blockers) == 0 && s.told:
-		if !s.drainBy.IsZero() {
-			s.drainBy = time.Time{} // undone
-			e.retell(s)
-		}
+		e.restore(now, s)
 	case len(s.blockers) == 0:
 		due := s.fitSince
 		if s.fell {
@@ -256,9 +258,26 @@ func (e *Engine) ladder(now time.Time, s *service) {
 		if !e.stopping.IsZero() {
 			s.drainBy = earliest(s.drainBy, e.stopping.Add(stopDrainMost))
 		}
+	case e.guard(now, s):
 	default:
+		e.spend(now, s)
+		s.last, s.enoughSince = false, time.Time{}
 		s.told, s.drainBy = false, time.Time{}
 		s.leaveBy, s.lingers = now.Add(withdrawWithin), false
+		e.retell(s)
+	}
+}
+
+// restore ends what made s less preferred: a drain that was undone, or a failure,
+// after which rise_delay counts.
+func (e *Engine) restore(now time.Time, s *service) {
+	s.guardBy, s.guardWhy = time.Time{}, ""
+	if due := s.fitSince.Add(s.cfg.RiseDelay); s.last && now.Before(due) {
+		s.riseAt = due
+		return
+	}
+	if s.last || !s.drainBy.IsZero() {
+		s.last, s.drainBy, s.fell = false, time.Time{}, false
 		e.retell(s)
 	}
 }

@@ -15,6 +15,7 @@ const (
 	ServiceAnnounced ServiceState = "ANNOUNCED" // a neighbor has its routes
 	ServiceWaiting   ServiceState = "WAITING"   // nothing is wrong with it: it waits for something else
 	ServiceWithdrawn ServiceState = "WITHDRAWN" // a check, the interface or its VIP keeps it from being announced
+	ServiceLast      ServiceState = "LAST"      // announced although a check fails: preferred by nobody who knows another host
 	ServiceDraining  ServiceState = "DRAINING"  // announced, with GRACEFUL_SHUTDOWN
 	ServiceDrained   ServiceState = "DRAINED"   // by an operator
 )
@@ -32,7 +33,7 @@ const (
 // nameState gives s the state that it has come to, and reports a change of it.
 func (e *Engine) nameState(now time.Time, s *service, cause uint64) {
 	to, reason, text := e.stateOf(s)
-	if from := s.state; from == to {
+	if from := s.state; from == to && (to != ServiceLast || reason == s.reason) {
 		s.reason, s.text = reason, text
 		return
 	}
@@ -41,6 +42,12 @@ func (e *Engine) nameState(now time.Time, s *service, cause uint64) {
 
 // stateOf says where s is, and why in a word and in a sentence.
 func (e *Engine) stateOf(s *service) (to ServiceState, reason, text string) {
+	if s.last && s.drainBy.IsZero() {
+		if s.guardWhy == "" {
+			return ServiceLast, waitsRise, fmt.Sprintf("healthy again, must stay so for %s before it is preferred again", s.cfg.RiseDelay)
+		}
+		return ServiceLast, s.guardWhy, e.lastText(s)
+	}
 	if len(s.blockers) == 0 {
 		if reason, text = e.waitsFor(s); reason != "" {
 			return ServiceWaiting, reason, text
@@ -88,7 +95,7 @@ func (e *Engine) waitsFor(s *service) (reason, text string) {
 	case up == 0:
 		return waitsSession, fmt.Sprintf("no session is up, of %d", all)
 	case !e.withdrawn(s):
-		if s.state == ServiceAnnounced || s.state == ServiceDraining {
+		if s.state == ServiceAnnounced || s.state == ServiceDraining || s.state == ServiceLast {
 			return "", "" // something else about it is being told
 		}
 		return waitsAnnounce, "the neighbors are being told"
@@ -101,7 +108,10 @@ func (e *Engine) serviceTransition(now time.Time, s *service, to ServiceState, r
 	from := s.state
 	s.state, s.since, s.reason, s.text = to, now, reason, text
 	severity := Notice
-	if to == ServiceWithdrawn && reason != string(BlockedVIP) && reason != string(BlockedStop) && reason != string(BlockedReload) ||
+	if to == ServiceLast && (reason == lastMin || reason == lastBudget) {
+		severity = Critical
+	}
+	if to == ServiceLast && reason == lastSeen || to == ServiceWithdrawn && reason != string(BlockedVIP) && reason != string(BlockedStop) && reason != string(BlockedReload) ||
 		to == ServiceWaiting && from == ServiceAnnounced {
 		severity = Warning
 	}

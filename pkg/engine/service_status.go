@@ -25,6 +25,10 @@ type ServiceStatus struct {
 	Communities []string `json:"communities,omitempty"` // large ones as well; graceful-shutdown while it drains
 	Prepend     int      `json:"as_path_prepend,omitempty"`
 
+	// Others are who else is seen to announce it, when MinAnnouncers asks for some.
+	Others        []string `json:"others,omitempty"`
+	MinAnnouncers int      `json:"min_announcers,omitempty"`
+
 	Device string `json:"device,omitempty"` // gets the addresses
 	Held   bool   `json:"held"`             // the kernel has them
 	Follow string `json:"follow_vip,omitempty"`
@@ -133,7 +137,10 @@ func (e *Engine) serviceStatus(s *service) ServiceStatus {
 		MED:     MEDStatus{Configured: s.cfg.MED, Effective: s.cfg.Effective(s.standing()), Terms: metricTerms(s.terms)},
 		Prepend: s.cfg.Prepend, Device: s.cfg.Device, Held: s.there, Follow: s.cfg.FollowVIP,
 		DrainUntil: s.drainBy, RiseDue: s.riseAt, Blockers: slices.Clone(s.blockers), LostRestored: s.restored, Changes: maps.Clone(s.changes),
-		Drained: copied(s.drained),
+		Drained: copied(s.drained), MinAnnouncers: s.cfg.MinAnnouncers,
+	}
+	if s.cfg.MinAnnouncers > 0 {
+		st.Others = slices.Clone(e.others(s))
 	}
 	for _, c := range s.cfg.To(bgp.Neighbor{}, 0, s.standing()).Communities {
 		st.Communities = append(st.Communities, c.String())

@@ -20,10 +20,11 @@ type speaker struct {
 	err       string    // why it is not
 	losses    uint64
 	sessions  map[string]*session
-	table     bgp.Table // the newest one; replaced as a whole
-	seq       uint64    // of it
-	announced uint64    // Seq of the newest table that the neighbors know
-	dirty     bool      // the table is to be made again
+	table     bgp.Table                 // the newest one; replaced as a whole
+	seq       uint64                    // of it
+	announced uint64                    // Seq of the newest table that the neighbors know
+	seen      map[netip.Prefix][]string // who else announces observed prefixes; replaced as a whole
+	dirty     bool                      // the table is to be made again
 
 	resumed   bool      // an earlier run left its routes with the neighbors
 	keptUntil time.Time // they forget those routes then
@@ -44,6 +45,8 @@ func (e *Engine) configureSpeaker(now time.Time, cfg *bgp.Config) {
 	if cfg == nil {
 		return // announceTable ends it when the last service has left
 	}
+	cfg = copied(cfg)
+	cfg.Observe = observed(e.cfg.Services)
 	e.speaker.cfg, e.speaker.dirty = cfg, true
 	maps.DeleteFunc(e.speaker.sessions, func(name string, _ *session) bool {
 		_, stays := cfg.Neighbors[name]
@@ -121,6 +124,7 @@ func (e *Engine) speakerDown(now time.Time, ev SpeakerDown) {
 	if sp.up || sp.since.IsZero() {
 		sp.since = now
 	}
+	sp.seen = nil
 	was, news := sp.up, sp.up || sp.err != ev.Err
 	sp.up, sp.pid, sp.err = false, 0, ev.Err
 	if was {

@@ -51,6 +51,7 @@ type ToRConfig struct {
 	Neighbors       []ToRNeighbor
 	Announce        []string // prefixes of its own that it tells everybody
 	GracefulRestart bool     // as a helper
+	Relay           bool     // tells neighbors what others told it; FRR does in any case
 }
 
 // ToRNeighbor is one neighbor of a ToR.

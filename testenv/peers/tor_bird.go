@@ -100,7 +100,11 @@ func (t *BIRDToR) config(c ToRConfig) string {
 			b.WriteString("  graceful restart aware;\n")
 		}
 		for _, family := range n.families() {
-			fmt.Fprintf(&b, "  %s { import filter drained; export where source = RTS_STATIC; };\n", family)
+			export := "where source = RTS_STATIC"
+			if c.Relay {
+				export = "all"
+			}
+			fmt.Fprintf(&b, "  %s { import filter drained; export %s; };\n", family, export)
 		}
 		b.WriteString("}\n")
 	}

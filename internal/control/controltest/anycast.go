@@ -47,6 +47,7 @@ func Anycast() control.StatusDocument {
 			},
 			MED:         engine.MEDStatus{Configured: 100, Effective: 300, Terms: []engine.PriorityTerm{{Source: "check", Name: "api", Delta: 200}}},
 			Communities: []string{"65101:53", "no-export"}, Device: "lo", Held: true, LostRestored: 1,
+			MinAnnouncers: 1, Others: []string{"AS 65102"},
 			Tracks:  []engine.Tracked{{Source: "check", Name: "haproxy", Fault: true}, {Source: "check", Name: "api", Weight: 200}},
 			Changes: map[string]uint64{"announced healthy": 2, "waiting speaker": 1},
 		},
@@ -58,6 +59,15 @@ func Anycast() control.StatusDocument {
 		},
 	}
 	return doc
+}
+
+// Last makes a service of a document the last resort, as nobody else is seen.
+func Last(v *engine.ServiceStatus, now time.Time) {
+	v.State, v.Reason, v.Since, v.Others = engine.ServiceLast, "min_announcers", now.Add(-18*time.Second), nil
+	v.Blockers = []engine.Blocker{{Kind: engine.BlockedCheck, Name: "api", Text: "check api fails: exit 1: backend 3 of 5"}}
+	v.Why, v.Stage = v.Blockers[0].Text+"; still announced, as the last resort: no other host is seen to announce it, min_announcers is 1", engine.Eligible
+	v.MED = engine.MEDStatus{Configured: 100, Effective: 4294967295}
+	v.Communities = append(v.Communities, "graceful-shutdown")
 }
 
 // Drain makes a service of a document drain, for 12 seconds more.

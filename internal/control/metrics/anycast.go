@@ -13,6 +13,7 @@ var (
 	descAnnounced    = desc("anycast_announced", "Whether the neighbor has been told the prefix.", "service", "prefix", "neighbor")
 	descMED          = desc("anycast_med", "Effective metric of the routes.", "service")
 	descMEDWanted    = desc("anycast_med_configured", "Configured metric of the routes.", "service")
+	descOthers       = desc("anycast_others_seen", "Other hosts that are seen to announce the service; with min_announcers only.", "service")
 	descServiceDrain = desc("anycast_drained", "Whether an operator took the service out of service.", "service")
 	descServiceMoves = desc("anycast_changes_total", "Changes of state, by what they led to and why.", "service", "to", "reason")
 	descServiceLast  = desc("anycast_last_change_timestamp_seconds", "When the current state was entered.", "service")
@@ -32,7 +33,7 @@ var (
 var (
 	sessionStates = []bgp.SessionState{bgp.Idle, bgp.Connect, bgp.ActiveOpen, bgp.OpenSent, bgp.OpenConfirm, bgp.Established}
 	serviceStates = []engine.ServiceState{
-		engine.ServiceAnnounced, engine.ServiceWaiting, engine.ServiceWithdrawn, engine.ServiceDraining, engine.ServiceDrained,
+		engine.ServiceAnnounced, engine.ServiceWaiting, engine.ServiceWithdrawn, engine.ServiceLast, engine.ServiceDraining, engine.ServiceDrained,
 	}
 )
 
@@ -48,6 +49,9 @@ func (s sink) service(v engine.ServiceStatus) {
 	}
 	s.gauge(descMED, float64(v.MED.Effective), v.Name)
 	s.gauge(descMEDWanted, float64(v.MED.Configured), v.Name)
+	if v.MinAnnouncers > 0 {
+		s.gauge(descOthers, float64(len(v.Others)), v.Name)
+	}
 	s.gauge(descServiceDrain, truth(v.Drained != nil), v.Name)
 	s.gauge(descServiceLast, unixSeconds(v.Since), v.Name)
 	s.counter(descServiceBack, v.LostRestored, v.Name)

@@ -3,6 +3,7 @@ package speaker
 import (
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -18,12 +19,13 @@ type outbox struct {
 	beat      bool
 	sessions  map[string]bgp.Session
 	announced *announcedMessage
+	seen      map[netip.Prefix][]string
 	again     string
 	wake      chan struct{}
 }
 
 func newOutbox() *outbox {
-	return &outbox{hello: &hello{Protocol: protocol}, sessions: map[string]bgp.Session{}, wake: make(chan struct{}, 1)}
+	return &outbox{hello: &hello{Protocol: protocol}, sessions: map[string]bgp.Session{}, seen: map[netip.Prefix][]string{}, wake: make(chan struct{}, 1)}
 }
 
 // put changes what waits to be said.
@@ -49,6 +51,9 @@ func (o *outbox) take() (out []message) {
 		s := o.sessions[name]
 		out = append(out, message{Session: &s})
 	}
+	for _, p := range slices.SortedFunc(maps.Keys(o.seen), bgp.ComparePrefixes) {
+		out = append(out, message{Seen: &seenMessage{p, o.seen[p]}})
+	}
 	if o.again != "" {
 		out = append(out, message{Again: o.again})
 	}
@@ -59,6 +64,7 @@ func (o *outbox) take() (out []message) {
 		out = append(out, message{Beat: true})
 	}
 	clear(o.sessions)
+	clear(o.seen)
 	o.hello, o.announced, o.again, o.beat = nil, nil, "", false
 	return out
 }

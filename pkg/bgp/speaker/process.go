@@ -248,6 +248,8 @@ func (l *life) listen(out io.Reader, report func(Report), pid int) error {
 			report(Session{*m.Session})
 		case m.Announced != nil:
 			report(Announced{Seq: m.Announced.Seq, Count: m.Announced.Count})
+		case m.Seen != nil:
+			report(Seen{Prefix: m.Seen.Prefix, Others: m.Seen.Others})
 		case m.Again != "":
 			signal(l.again)
 			report(Silenced{Why: m.Again})

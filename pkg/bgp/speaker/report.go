@@ -1,9 +1,13 @@
 package speaker
 
-import "github.com/vipd/vipd/pkg/bgp"
+import (
+	"net/netip"
+
+	"github.com/vipd/vipd/pkg/bgp"
+)
 
 // Report is what [Process.Run] tells: one of [Up], [Down], [Session],
-// [Announced], [Silenced].
+// [Announced], [Seen], [Silenced].
 type Report interface{ report() }
 
 // Up says that the child runs and was told what there is.
@@ -27,6 +31,13 @@ type Announced struct {
 	Count int    // routes in the table
 }
 
+// Seen says who else announces a prefix of [bgp.Config].Observe, when that
+// changed. With a new child it is nobody, until it is said again.
+type Seen struct {
+	Prefix netip.Prefix
+	Others []string // see [bgp.Heard.Announcer], sorted
+}
+
 // Silenced says that the child withdrew everything because it heard nothing for
 // three heartbeats, or could not read what it was told. It is told everything
 // again.
@@ -38,4 +49,5 @@ func (Up) report()        {}
 func (Down) report()      {}
 func (Session) report()   {}
 func (Announced) report() {}
+func (Seen) report()      {}
 func (Silenced) report()  {}

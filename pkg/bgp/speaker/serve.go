@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
@@ -51,6 +52,7 @@ type child struct {
 func newChild(log *slog.Logger) *child {
 	c := &child{log: log, out: newOutbox(), heartbeat: defaultHeartbeat}
 	c.speaker = newSpeaker(log, func(s bgp.Session) { c.out.put(func(o *outbox) { o.sessions[s.Neighbor] = s }) })
+	c.saw = func(p netip.Prefix, others []string) { c.out.put(func(o *outbox) { o.seen[p] = others }) }
 	return c
 }
 

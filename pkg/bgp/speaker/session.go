@@ -89,6 +89,7 @@ func (s *speaker) end(n *neighbor, why string, pause time.Duration) {
 // answer for long enough.
 func (s *speaker) due(now time.Time) {
 	s.stuck(now)
+	s.observe(now)
 	for _, n := range s.neighbors {
 		if n.note == unanswered && now.Sub(n.noted) > answerTime && n.session.LastError != unanswered {
 			n.session.LastError = unanswered

@@ -23,6 +23,13 @@ type speaker struct {
 	found    chan discovery
 	probes   chan bfdEvent
 	arrivals chan arrival
+	log      *slog.Logger
+	report   func(bgp.Session)
+	saw      func(p netip.Prefix, others []string)
+	events   chan peerEvent // from the library, in order
+	notes    chan note      // from its log; more than fit are lost
+	found    chan discovery
+	probes   chan bfdEvent
 
 	config    *bgp.Config
 	kept      bool // neighbors may have kept the routes of an earlier child
@@ -34,7 +41,9 @@ type speaker struct {
 	neighbors map[string]*neighbor
 	addresses map[netip.Addr]*neighbor // by what the library knows them by
 	looked    time.Time                // for neighbors that take nothing
-	quit      chan struct{}            // closed when the library is stopped: nobody takes its events
+	observed  time.Time                // who else announces our prefixes
+	others    map[netip.Prefix][]string
+	quit      chan struct{} // closed when the library is stopped: nobody takes its events
 }
 
 // neighbor is one session and its routing table in the library.
@@ -63,6 +72,7 @@ func newSpeaker(log *slog.Logger, report func(bgp.Session)) speaker {
 		log: log, report: report,
 		events: make(chan peerEvent), notes: make(chan note, 64), found: make(chan discovery), probes: make(chan bfdEvent, 64), arrivals: make(chan arrival),
 		neighbors: map[string]*neighbor{}, addresses: map[netip.Addr]*neighbor{},
+		others: map[netip.Prefix][]string{},
 	}
 }
 
@@ -75,7 +85,7 @@ func (s *speaker) configure(c bgp.Config) {
 		s.open()
 		return
 	}
-	global := func(c bgp.Config) bgp.Config { c.Neighbors = nil; return c }
+	global := func(c bgp.Config) bgp.Config { c.Neighbors, c.Observe = nil, nil; return c }
 	if !reflect.DeepEqual(global(*old), global(c)) {
 		s.close(false)
 		s.open()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
@@ -19,7 +20,8 @@ const protocol = 1
 const (
 	maxLine      = 1 << 20
 	maxPerLine   = 1000 // routes and withdrawn prefixes; more go into further lines
-	maxPrepend   = 10
+	maxPrepend   = bgp.MaxPrepend
+	maxSeen      = 64  // announcers of a prefix; further ones change nothing
 	maxCommunity = 255 // of one route, of each kind
 )
 
@@ -36,6 +38,7 @@ type message struct {
 	// From the child.
 	Session   *bgp.Session      `json:"session,omitempty"`
 	Announced *announcedMessage `json:"announced,omitempty"`
+	Seen      *seenMessage      `json:"seen,omitempty"`
 	Again     string            `json:"again,omitempty"` // tell me everything again, because
 }
 
@@ -65,6 +68,12 @@ type leave struct {
 type announcedMessage struct {
 	Seq   uint64
 	Count int
+}
+
+// seenMessage says who else announces a prefix, sorted.
+type seenMessage struct {
+	Prefix netip.Prefix
+	Others []string
 }
 
 // split cuts changes into messages that fit into a line each.
@@ -122,7 +131,7 @@ func decode(line []byte) (message, error) {
 	}
 	n := 0
 	for _, set := range []bool{m.Hello != nil, m.Beat, m.Config != nil, m.Table != nil, m.Leave != nil,
-		m.Session != nil, m.Announced != nil, m.Again != ""} {
+		m.Session != nil, m.Announced != nil, m.Seen != nil, m.Again != ""} {
 		if set {
 			n++
 		}

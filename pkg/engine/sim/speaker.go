@@ -246,6 +246,9 @@ func (h *Host) routesRightly() {
 
 func (h *Host) routeRightly(s engine.Status, v engine.ServiceStatus, p netip.Prefix) {
 	for _, t := range v.Tracks {
+		if v.State == engine.ServiceLast {
+			break // it fails, and every neighbor knows
+		}
 		i := slices.IndexFunc(s.Checks, func(c engine.CheckStatus) bool { return c.Name == t.Name })
 		if i >= 0 && t.Fault && s.Checks[i].Weight == nil && !s.Checks[i].Healthy {
 			h.w.breaks("%s announces %s while check %s is %s", h.name, p, t.Name, s.Checks[i].State)
