@@ -38,7 +38,9 @@ func WhyService(s engine.Status, name string) (Explanation, error) {
 	whyServiceBlocked(e, s, v)
 	if v.Told {
 		whyRoutes(e, v)
-		whyMED(e, s, v)
+		if v.State != engine.ServiceLast {
+			whyMED(e, s, v)
+		}
 	}
 	if v.State == engine.ServiceAnnounced {
 		withdrawTracks(e, s, v)
@@ -90,6 +92,10 @@ func whyServiceBlocked(e *Explanation, s engine.Status, v engine.ServiceStatus) 
 	for _, b := range v.Blockers {
 		if b.Kind == engine.BlockedDrain {
 			continue // told already
+		}
+		if first && v.State == engine.ServiceLast {
+			e.because("It would be withdrawn here because:")
+			first = false
 		}
 		if first {
 			e.because("It may not be announced here because:")
