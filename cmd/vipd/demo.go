@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vipd/vipd/internal/demo"
+	"github.com/vipd/vipd/internal/demo/router"
 	"github.com/vipd/vipd/testenv"
 )
 
@@ -20,7 +24,8 @@ const readTime = time.Second
 
 // demoCommand is vipd demo.
 func (a *app) demoCommand() *cobra.Command {
-	return &cobra.Command{
+	anycast := false
+	c := &cobra.Command{
 		Use:   "demo",
 		Short: "play failovers in a lab inside this process, and time them",
 		Args:  none,
@@ -30,7 +35,7 @@ func (a *app) demoCommand() *cobra.Command {
 			case err != nil:
 				return err
 			case !done:
-				return a.demo(cmd.Context())
+				return a.demo(cmd.Context(), anycast)
 			case code == 128+int(syscall.SIGPIPE):
 				return errNo // nobody reads any more
 			case code > 128:
@@ -42,10 +47,39 @@ func (a *app) demoCommand() *cobra.Command {
 			}
 		},
 	}
+	c.Flags().BoolVar(&anycast, "anycast", false, "play it with a service that two hosts announce by BGP")
+	return c
+}
+
+// demoRouterCommand is the ToR of vipd demo --anycast, which only that starts.
+func (a *app) demoRouterCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "demo-router AS IDENTIFIER ADDRESS=AS...",
+		Short:  "route for the vipd demo that started this",
+		Hidden: true,
+		Args:   cobra.MinimumNArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			as, err1 := strconv.ParseUint(args[0], 10, 32)
+			id, err2 := netip.ParseAddr(args[1])
+			c := router.Config{AS: uint32(as), ID: id, Neighbors: map[netip.Addr]uint32{}} // 32 bits
+			err := errors.Join(err1, err2)
+			for _, arg := range args[2:] {
+				address, as, _ := strings.Cut(arg, "=")
+				neighbor, err1 := netip.ParseAddr(address)
+				n, err2 := strconv.ParseUint(as, 10, 32)
+				err = errors.Join(err, err1, err2)
+				c.Neighbors[neighbor] = uint32(n) // 32 bits
+			}
+			if err != nil {
+				return err
+			}
+			return router.Run(cmd.Context(), c, slog.New(slog.NewTextHandler(a.err, nil)))
+		},
+	}
 }
 
 // demo plays the demo, in namespaces of its own.
-func (a *app) demo(ctx context.Context) error {
+func (a *app) demo(ctx context.Context, anycast bool) error {
 	if err := testenv.PrivateTemp(); err != nil {
 		return err
 	}
@@ -61,7 +95,11 @@ func (a *app) demo(ctx context.Context) error {
 	case a.width > 0:
 		opts.Pace = readTime
 	}
-	doc := demo.Run(ctx, opts)
+	play := demo.Run
+	if anycast {
+		play = demo.RunAnycast
+	}
+	doc := play(ctx, opts)
 	if a.json {
 		if err := a.encodeJSON(doc); err != nil {
 			return err
@@ -91,6 +129,13 @@ func (a *app) printDemo(doc *demo.Document) {
 	}
 	a.say("\n%d probes in %s, %d lost. LIMIT is what the protocol itself waits; a busy", doc.Sent, doc.Took.Round(100*time.Millisecond), doc.Lost)
 	a.say("machine may add %s. Nothing was left behind: no process, file or network.", inMilliseconds(doc.Allowance))
+	if doc.Anycast {
+		a.say("\nNot shown:")
+		for _, n := range doc.NotPrevented {
+			a.say("  - %s", n)
+		}
+		return
+	}
 	a.say("\nNot shown: where plain VRRP ends up with two holders of one address.")
 	for _, n := range doc.NotPrevented {
 		a.say("  - %s", n)

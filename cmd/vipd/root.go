@@ -70,6 +70,7 @@ func (a *app) root() *cobra.Command {
 		a.initCommand(),
 		a.importCommand(),
 		a.demoCommand(),
+		a.demoRouterCommand(),
 		a.speakerCommand(),
 		a.completionCommand(),
 		a.versionCommand(),

@@ -80,6 +80,10 @@ func speakerCommand() []string {
 	return []string{self, "speaker"}
 }
 
+// speakerCommand is how this program becomes the speaker: this very file, also when
+// an upgrade has put another one in its place.
+func speakerCommand() []string { return []string{"/proc/self/exe", "speaker"} }
+
 // replaced reports whether an upgrade has put another program in the place of
 // the one that runs.
 func replaced() bool {

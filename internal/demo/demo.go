@@ -22,12 +22,17 @@ type Options struct {
 // again. It must be called in a process that testenv.Isolate has put into
 // namespaces of its own.
 func Run(ctx context.Context, opts Options) *Document {
-	started := time.Now()
-	doc := &Document{Schema: schema, Started: started, Allowance: allowance, Acts: []Result{}, NotPrevented: notPrevented}
+	doc := &Document{Schema: schema, Started: time.Now(), Allowance: allowance, Acts: []Result{}, NotPrevented: notPrevented}
 	s, err := build(opts, doc)
 	if err == nil {
 		err = s.play(ctx)
 	}
+	doc.end(ctx, s, err)
+	return doc
+}
+
+// end takes the stage down and says how the play went.
+func (doc *Document) end(ctx context.Context, s *stage, err error) {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		err = errors.New("interrupted")
@@ -40,8 +45,7 @@ func Run(ctx context.Context, opts Options) *Document {
 	if err != nil {
 		doc.Problem = err.Error()
 	}
-	doc.OK, doc.Took = err == nil, time.Since(started)
-	return doc
+	doc.OK, doc.Took = err == nil, time.Since(doc.Started)
 }
 
 // play plays the acts, one after the other, while the client's probes run.

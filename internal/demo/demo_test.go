@@ -41,6 +41,34 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// TestRunAnycast plays the one about services, and reads the document.
+func TestRunAnycast(t *testing.T) {
+	testenv.Require(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("VIPD_SOCKET", "/nonexistent") // of a daemon outside
+	var story strings.Builder
+	doc := RunAnycast(t.Context(), Options{Program: binary, Out: &story})
+	if !doc.OK {
+		t.Fatalf("%s\n%s\n%v", doc.Problem, &story, doc.Logs)
+	}
+	if len(doc.Acts) != len(scenes) || !doc.Anycast {
+		t.Fatalf("%d of %d scenes: %+v", len(doc.Acts), len(scenes), doc)
+	}
+	for i, r := range doc.Acts {
+		if r.Name != scenes[i].name || !r.OK || r.To != strings.Join(scenes[i].hosts, ", ") || r.From != r.To && r.Moved <= 0 {
+			t.Errorf("scene %d: %+v", i+1, r)
+		}
+		if r.Limit == 0 && r.Lost > 0 {
+			t.Errorf("%s: %d probes lost", r.Name, r.Lost)
+		}
+	}
+	for _, want := range []string{"lb1# vipd why resolver", "check service fails", "lb1# vipd drain --wait"} {
+		if !strings.Contains(story.String(), want) {
+			t.Errorf("the story does not contain %q", want)
+		}
+	}
+}
+
 // TestRun plays the whole demo and reads the story.
 func TestRun(t *testing.T) {
 	testenv.Require(t)

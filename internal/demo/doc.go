@@ -10,6 +10,10 @@
 // answer afterwards, and how long nobody may; [Run] plays them, narrates them,
 // and puts what was measured into a [Document].
 //
+// [RunAnycast] does the same with scenes: both hosts announce a service to a
+// router (package router, started as a program), which shares the client's flows
+// out between them.
+//
 // The lab is testenv's, so the process must run in namespaces of its own, see
 // [testenv.Isolate]. Nothing here knows how vipd works inside: it is started as
 // a program, and asked through its commands and its control socket.

@@ -13,6 +13,8 @@ type Document struct {
 	Started time.Time     `json:"started"`
 	Took    time.Duration `json:"took_ns"`
 
+	Anycast bool `json:"anycast,omitempty"` // the play about services, and not about VIPs
+
 	Interval   time.Duration `json:"advert_interval_ns"`
 	ActiveDown time.Duration `json:"active_down_interval_ns"` // of lb2 (RFC 9568, Section 6.1)
 	Skew       time.Duration `json:"skew_time_ns"`            // of lb2
@@ -47,6 +49,14 @@ type Result struct {
 	Lost     int           `json:"probes_lost"`
 	Limit    time.Duration `json:"limit_ns"` // of Outage and Slowest, without the allowance
 	Expected string        `json:"expected"` // Limit in words
+
+	flows bool // some flows may be without an answer while others have one
+}
+
+// notShown is what the play about services leaves out.
+var notShown = []string{
+	"a host without power: the ToR forwards to it until BFD or its hold time ends the session",
+	"a ToR that ignores graceful-shutdown: a drain then costs what a withdrawal costs it",
 }
 
 // notPrevented is said at the end: a demo that hides it would lie.

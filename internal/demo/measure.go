@@ -74,7 +74,10 @@ func (r *Result) measure(report *testenv.Report) {
 
 // judge says what is wrong with the figures, if anything is.
 func (r *Result) judge() error {
-	longest := max(r.Outage, r.Slowest)
+	longest := r.Outage
+	if !r.flows {
+		longest = max(r.Outage, r.Slowest)
+	}
 	switch {
 	case r.From == r.To && r.Lost > 0:
 		return fmt.Errorf("%s: %s lost, although nothing happened", r.Name, probes(r.Lost))
@@ -96,7 +99,10 @@ func (s *stage) finish() error {
 			end = s.played[i+1].begun.Add(-inFlight)
 		}
 		r := p.result
-		r.measure(report.Between(p.begun.Add(-inFlight), end))
+		part := report.Between(p.begun.Add(-inFlight), end)
+		if r.measure(part); s.doc.Anycast {
+			r.measureFlows(part)
+		}
 		if err := r.judge(); err != nil && r.Problem == "" {
 			r.Problem = err.Error()
 			errs = append(errs, err)

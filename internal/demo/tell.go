@@ -23,13 +23,17 @@ func (s *stage) title(text string) {
 
 // tell says what an act cost.
 func (s *stage) tell(r *Result) {
+	verb := "answers"
+	if strings.Contains(r.To, ",") {
+		verb = "answer"
+	}
 	switch {
 	case r.From == r.To && r.Lost == 0:
-		s.say("   %s answers every probe.", r.To)
+		s.say("   %s %s every probe.", r.To, verb)
 	case r.Lost == 0:
-		s.say("   %s answers after %s; no probe lost.", r.To, ms(r.Moved))
+		s.say("   %s %s after %s; no probe lost.", r.To, verb, ms(r.Moved))
 	default:
-		s.say("   %s answers after %s; %s lost, outage %s.", r.To, ms(r.Moved), probes(r.Lost), ms(r.Outage))
+		s.say("   %s %s after %s; %s lost, outage %s.", r.To, verb, ms(r.Moved), probes(r.Lost), ms(r.Outage))
 	}
 	if r.Limit > 0 {
 		s.say("   The protocol itself waits up to %s (%s).", ms(r.Limit), r.Expected)
