@@ -134,6 +134,9 @@ func whyRoutes(e *Explanation, v engine.ServiceStatus) {
 		if len(lacks) > 0 && len(has) > 0 {
 			text += "; not " + strings.Join(lacks, ", ")
 		}
+		for _, name := range slices.Sorted(maps.Keys(p.NotTold)) {
+			text += fmt.Sprintf("; %s is not told: %s", name, p.NotTold[name])
+		}
 		e.because("%s: %s.", p.Prefix, text)
 	}
 }
@@ -186,6 +189,9 @@ func WhyNeighbor(s engine.Status, name string) (Explanation, error) {
 		e.because("The session with AS %d at %s is up; %s announced.", n.RemoteAS, n.Address, plural(n.Announced, "prefix is", "prefixes are"))
 	} else {
 		e.because("%s", whyNoSession(s, n))
+	}
+	if n.Received > 0 {
+		e.because("It sends %s; none is used.", plural(int(n.Received), "prefix", "prefixes"))
 	}
 	if n.LastError != "" {
 		e.because("The last session ended: %s.", bare(n.LastError))

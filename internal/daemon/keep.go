@@ -7,8 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // keptSchema is the schema of the file that a run leaves for the next one when its
@@ -18,16 +19,25 @@ const keptSchema = "vipd.kept/v1"
 // keptFile is that file.
 type keptFile struct {
 	Schema string    `json:"schema"`
-	Boot   string    `json:"boot_id"` // of the host: after a boot nothing was forwarded meanwhile
-	Until  time.Time `json:"until"`   // when the neighbors forget the routes
+	Booted time.Time `json:"booted"` // when the host started: after a boot nothing was forwarded meanwhile
+	Until  time.Time `json:"until"`  // when the neighbors forget the routes
 }
 
 func (d *Daemon) keptPath() string { return filepath.Join(d.opts.StateDir, "kept.json") }
 
-// bootID names this life of the host.
-func bootID() (string, error) {
-	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text)), err
+// bootSlack is how much the start of the host may seem to move between two looks,
+// as its clock is corrected. A clock that was set looks like a boot, and that is
+// the safe side.
+const bootSlack = 5 * time.Second
+
+// booted is when this life of the host began. Its boot id would say that better,
+// but is hidden from a service with ProcSubset=pid.
+func booted(now time.Time) (time.Time, error) {
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+		return time.Time{}, fmt.Errorf("ask for the time since the boot: %w", err)
+	}
+	return now.Round(0).Add(-time.Duration(up.Nano())), nil
 }
 
 // keepRoutes has the end say nothing to the neighbors, and leaves word for the
@@ -52,11 +62,11 @@ func (d *Daemon) keepRoutes() {
 }
 
 func (d *Daemon) leaveWord(until time.Time) error {
-	boot, err := bootID()
+	boot, err := booted(time.Now())
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(keptFile{Schema: keptSchema, Boot: boot, Until: until.UTC()})
+	text, err := json.Marshal(keptFile{Schema: keptSchema, Booted: boot.UTC(), Until: until.UTC()})
 	if err != nil {
 		return err
 	}
@@ -97,8 +107,8 @@ func readKept(path string, now time.Time) (time.Time, error) {
 	if file.Schema != keptSchema {
 		return time.Time{}, fmt.Errorf("read %s: schema %q, not %q", path, file.Schema, keptSchema)
 	}
-	boot, err := bootID()
-	if err != nil || boot != file.Boot || !now.Before(file.Until) {
+	boot, err := booted(time.Now())
+	if err != nil || boot.Sub(file.Booted).Abs() > bootSlack || !now.Before(file.Until) {
 		return time.Time{}, err
 	}
 	return now.Add(file.Until.Sub(now)), nil // on the clock that never jumps from here on

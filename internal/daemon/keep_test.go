@@ -41,7 +41,7 @@ func TestKept(t *testing.T) {
 	if got := read(now.Add(time.Minute)); !got.IsZero() {
 		t.Errorf("too late: %v", got)
 	}
-	write(t, d.keptPath(), `{"schema":"vipd.kept/v1","boot_id":"x","until":"2999-01-02T03:04:05Z"}`)
+	write(t, d.keptPath(), `{"schema":"vipd.kept/v1","booted":"2026-01-02T03:04:05Z","until":"2999-01-02T03:04:05Z"}`)
 	if got := read(now); !got.IsZero() {
 		t.Errorf("after a boot of the host: %v", got)
 	}

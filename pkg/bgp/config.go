@@ -72,6 +72,15 @@ const (
 	Established SessionState = "ESTABLISHED"
 )
 
+// Untold is why a neighbor with a session is told no routes of a family, "" when
+// it is.
+func (s Session) Untold(f Family) string {
+	if f == IPv4 {
+		return s.Not4
+	}
+	return s.Not6
+}
+
 // Session is what is known about a session.
 type Session struct {
 	Neighbor  string
@@ -80,6 +89,9 @@ type Session struct {
 	RemoteAS  uint32     // as it said itself, 0 before
 	BFD       string     // "", "up", "down", "init", "admin-down"
 	Announced int        // prefixes that it was told and not told to forget
+	Not4      string     // why it is told no IPv4 routes although the session is up, "" = it is
+	Not6      string     // the same of IPv6
+	Received  uint64     // prefixes that it sent; none is used. Looked at every ten seconds
 	LastError string     // why the last session ended, "" = none did
 	Graceful  bool       // the neighbor keeps routes over a restart of ours (RFC 4724)
 	Flaps     uint64     // sessions that ended since the start

@@ -95,6 +95,9 @@ func (b *builder) neighborPlace(s section, n bgp.Neighbor, seen map[string]secti
 // neighborHops checks what is said about the distance of a neighbor.
 func (b *builder) neighborHops(s section, n bgp.Neighbor, localAS uint32) {
 	security, multihop := s.find("ttl_security"), s.find("multihop")
+	if bfd := s.find("bfd"); bfd != nil && (n.Multihop > 1 || n.TTLSecurity > 1) {
+		b.bad(s, bfd, "BFD watches neighbors on the same network only (RFC 5881)", "leave `bfd` out, and set a short `hold_time`")
+	}
 	switch {
 	case multihop == nil:
 	case security != nil:

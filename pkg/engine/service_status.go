@@ -47,6 +47,8 @@ type ServiceStatus struct {
 type PrefixStatus struct {
 	Prefix    netip.Prefix    `json:"prefix"`
 	Neighbors map[string]bool `json:"neighbors"` // those that it is for, by name: has it now
+	// NotTold says why one with a session does not have it, by name.
+	NotTold map[string]string `json:"not_told,omitempty"`
 }
 
 // MEDStatus explains the metric of a service.
@@ -90,6 +92,7 @@ type NeighborStatus struct {
 	Families  []bgp.Family     `json:"families"`
 	Graceful  bool             `json:"graceful_restart"` // it keeps routes over a restart
 	Announced int              `json:"announced"`        // prefixes
+	Received  uint64           `json:"received"`         // prefixes that it sends; none is used
 	LastError string           `json:"last_error,omitempty"`
 	Flaps     uint64           `json:"flaps"`
 }
@@ -119,7 +122,7 @@ func neighborStatus(name string, cfg *bgp.Config, s *session) NeighborStatus {
 	c := cfg.Neighbors[name]
 	n := NeighborStatus{
 		Name: name, Address: c.Address, Interface: c.Interface, RemoteAS: c.RemoteAS, Families: slices.Clone(c.Families),
-		State: s.State, Since: s.since, BFD: s.BFD, Graceful: s.Graceful, Announced: s.Announced, LastError: s.LastError, Flaps: s.Flaps,
+		State: s.State, Since: s.since, BFD: s.BFD, Graceful: s.Graceful, Announced: s.Announced, Received: s.Received, LastError: s.LastError, Flaps: s.Flaps,
 	}
 	if s.Address.IsValid() {
 		n.Address = s.Address
@@ -167,7 +170,18 @@ func (e *Engine) prefixStatus(s *service, p netip.Prefix) PrefixStatus {
 	known := s.told && e.withdrawn(s) && e.speaker.up && !slices.Contains(s.fresh, p)
 	for name, n := range e.speaker.cfg.Neighbors {
 		if s.cfg.Tells(name) && n.Speaks(bgp.FamilyOf(p)) {
-			st.Neighbors[name] = known && e.speaker.sessions[name].established()
+			session := e.speaker.sessions[name]
+			st.Neighbors[name] = known && session.established()
+			if !st.Neighbors[name] {
+				continue
+			}
+			if why := session.Untold(bgp.FamilyOf(p)); why != "" {
+				st.Neighbors[name] = false
+				if st.NotTold == nil {
+					st.NotTold = map[string]string{}
+				}
+				st.NotTold[name] = why
+			}
 		}
 	}
 	return st

@@ -31,6 +31,10 @@ type speaker struct {
 	holdUntil time.Time // there is no table before then, or before all services are decided; zero = nothing holds it
 }
 
+// manyPrefixes is how many a neighbor may send before that is worth a word: a host
+// needs none of them.
+const manyPrefixes = 1000
+
 // session is what is known about a BGP session.
 type session struct {
 	bgp.Session
@@ -163,6 +167,10 @@ func (e *Engine) takeSession(now time.Time, next bgp.Session, cause uint64) uint
 		}
 		cause = e.report(now, Record{Type: RecordBFD, Name: next.Neighbor, From: old.BFD, To: next.BFD, Severity: severity, Cause: cause,
 			Text: fmt.Sprintf("neighbor %s: BFD is %s", next.Neighbor, orUnknown(next.BFD))})
+	}
+	if old.Received <= manyPrefixes && n.Received > manyPrefixes {
+		e.report(now, Record{Type: RecordSession, Name: next.Neighbor, Reason: "prefixes", Severity: Warning,
+			Text: fmt.Sprintf("neighbor %s: sends %d prefixes; none is used, and each costs memory: filter them there, or set max_prefixes", next.Neighbor, n.Received)})
 	}
 	if old.established() == n.established() {
 		return cause

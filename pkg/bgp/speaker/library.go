@@ -229,12 +229,22 @@ const deferralTime = 1
 // seconds rounds up to whole ones, which is all that the library knows.
 func seconds(d time.Duration) uint64 { return uint64(math.Ceil(max(d, 0).Seconds())) }
 
-// sent counts the messages that were written to each session.
-func (l *library) sent() map[netip.Addr]uint64 {
-	out := map[netip.Addr]uint64{}
+// counts are of a session.
+type counts struct {
+	sent     uint64 // messages that were written
+	received uint64 // prefixes that the neighbor announces
+}
+
+// counts counts what went over each session.
+func (l *library) counts() map[netip.Addr]counts {
+	out := map[netip.Addr]counts{}
 	err := l.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
 		if a, err := netip.ParseAddr(p.GetState().GetNeighborAddress()); err == nil {
-			out[a] = p.GetState().GetMessages().GetSent().GetTotal()
+			c := counts{sent: p.GetState().GetMessages().GetSent().GetTotal()}
+			for _, f := range p.GetAfiSafis() {
+				c.received += f.GetState().GetReceived()
+			}
+			out[a] = c
 		}
 	})
 	if err != nil {

@@ -109,18 +109,30 @@ func (s *speaker) stuck(now time.Time) {
 		return
 	}
 	s.looked = now
-	sent := s.library.sent()
+	all := s.library.counts()
 	for _, n := range s.neighbors {
-		switch {
-		case n.session.State != bgp.Established || sent[n.address] != n.sent || n.HoldTime == 0:
-			n.sent, n.sentAt = sent[n.address], now
-		case now.Sub(n.sentAt) > max(sendHold, 2*n.HoldTime):
+		c := all[n.address]
+		n.session.Received = c.received
+		if n.takesNothing(now, c.sent) {
 			n.session.Flaps++
 			n.ended = "the neighbor takes nothing of what is sent (RFC 9687)"
 			s.end(n, n.ended, 0)
-			s.tell(n)
+		}
+		lacked := n.session.Not6 == errNoNextHop.Error()
+		if s.tell(n); lacked && n.session.Not6 == "" { // an address has come
+			s.install(n, bgp.Change{Neighbor: n.name, Announce: s.wanted[n.name]})
 		}
 	}
+}
+
+// takesNothing reports whether the neighbor has been reading nothing for too long;
+// sent is the number of messages that it has taken.
+func (n *neighbor) takesNothing(now time.Time, sent uint64) bool {
+	if n.session.State != bgp.Established || sent != n.sent || n.HoldTime == 0 {
+		n.sent, n.sentAt = sent, now
+		return false
+	}
+	return now.Sub(n.sentAt) > max(sendHold, 2*n.HoldTime)
 }
 
 // note keeps what the log of the library says about a neighbor: for the end of the

@@ -259,14 +259,11 @@ func (s *speaker) install(n *neighbor, c bgp.Change) {
 
 // tell reports the session when something about it is new.
 func (s *speaker) tell(n *neighbor) {
-	n.session.Announced = 0
+	n.session.Announced, n.session.Not4, n.session.Not6 = 0, "", ""
 	if n.session.State == bgp.Established {
+		n.session.Not4, n.session.Not6 = n.untold(bgp.IPv4), n.untold(bgp.IPv6)
 		for _, r := range s.wanted[n.name] {
-			f := bgp.IPv4
-			if r.Prefix.Addr().Is6() {
-				f = bgp.IPv6
-			}
-			if slices.Contains(n.families, f) && slices.Contains(n.Families, f) {
+			if n.session.Untold(bgp.FamilyOf(r.Prefix)) == "" || r.NextHop.IsValid() && n.takes(bgp.FamilyOf(r.Prefix)) {
 				n.session.Announced++
 			}
 		}
@@ -275,4 +272,20 @@ func (s *speaker) tell(n *neighbor) {
 		n.reported = n.session
 		s.report(n.session)
 	}
+}
+
+// takes reports whether both sides agreed on routes of a family.
+func (n *neighbor) takes(f bgp.Family) bool {
+	return slices.Contains(n.families, f) && slices.Contains(n.Families, f)
+}
+
+// untold is why routes of a family that name no next hop do not reach the neighbor.
+func (n *neighbor) untold(f bgp.Family) string {
+	switch {
+	case !n.takes(f):
+		return "the neighbor takes no " + string(f) + " routes"
+	case f == bgp.IPv6 && n.Address.Is4() && !selfIPv6(n.Neighbor).IsValid():
+		return errNoNextHop.Error()
+	}
+	return ""
 }
