@@ -40,7 +40,7 @@ func speaks() *bgp.Config {
 func otherServices(r *rand.Rand, cfg engine.Config) engine.Config {
 	cfg.Services = maps.Clone(cfg.Services)
 	dns, there := cfg.Services["dns"]
-	switch n := r.IntN(6); {
+	switch n := r.IntN(8); {
 	case n == 0:
 		delete(cfg.Services, "dns")
 	case n == 1:
@@ -50,6 +50,9 @@ func otherServices(r *rand.Rand, cfg engine.Config) engine.Config {
 		cfg.Services, cfg.BGP = map[string]engine.Service{}, nil
 	case !there || cfg.BGP == nil:
 		cfg.Services, cfg.BGP = services(), speaks()
+	case n >= 6: // the last announcer is kept, and so is a service that flaps
+		dns.MinAnnouncers, cfg.Budget = r.IntN(3), engine.Budget{Max: r.IntN(3), Per: 2 * time.Second}
+		cfg.Services["dns"] = dns
 	case n == 3:
 		dns.Device = []string{"lo", "eth1", ""}[r.IntN(3)]
 		cfg.Services["dns"] = dns

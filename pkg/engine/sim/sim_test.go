@@ -116,7 +116,7 @@ func fault(w *sim.World) {
 	hosts := w.Hosts()
 	h := hosts[r.IntN(len(hosts))]
 	other := hosts[r.IntN(len(hosts))]
-	switch r.IntN(27) {
+	switch r.IntN(29) {
 	case 0:
 		h.Crash()
 	case 1:
@@ -157,6 +157,8 @@ func fault(w *sim.World) {
 		if h.Running() {
 			h.Configure(otherServices(r, h.Config()))
 		}
+	case 27, 28:
+		h.Do(engine.AnnouncersSeen{Prefix: services()["dns"].Prefixes[r.IntN(3)], Others: []string{"AS 65102", "AS 65103"}[:r.IntN(3)]})
 	case 26:
 		h.RemoveAddresses("anycast/dns")
 	case 20, 21:
