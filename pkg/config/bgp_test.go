@@ -50,10 +50,10 @@ func TestBGP(t *testing.T) {
 			Service: bgp.Service{
 				Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.53/32"), netip.MustParsePrefix("2001:db8:53::53/128")},
 				Attributes: bgp.Attributes{
-					MED: 100, LocalPref: 100, Communities: []bgp.Community{0xfe4d0035, bgp.NoExport}, Large: []bgp.LargeCommunity{{Global: 65101, Local1: 53, Local2: 1}},
+					MED: 100, LocalPref: 100, Communities: []bgp.Community{0xfe4d0035}, Large: []bgp.LargeCommunity{{Global: 65101, Local1: 53, Local2: 1}},
 				},
 			},
-			Device: "lo", Track: map[string]check.Weight{"dns": {Fault: true}, "gw": {Delta: -200}}, RiseDelay: 10 * time.Second,
+			Device: "lo", Track: map[string]check.Weight{"dns": {Fault: true}, "gw": {Delta: -200}}, RiseDelay: 10 * time.Second, MinAnnouncers: 1,
 		},
 		"web": {
 			Service:   bgp.Service{Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}, Attributes: bgp.Attributes{MED: 100, LocalPref: 100}},
@@ -62,6 +62,9 @@ func TestBGP(t *testing.T) {
 	}
 	if diff := cmp.Diff(services, c.Engine.Services, compare); diff != "" {
 		t.Errorf("services (-want +got)\n%s", diff)
+	}
+	if want := (engine.Budget{Max: 6, Per: time.Hour}); c.Engine.Budget != want {
+		t.Errorf("withdraw_budget is %+v, want %+v", c.Engine.Budget, want)
 	}
 	if c.Engine.DrainWait != 30*time.Second {
 		t.Errorf("drain.wait is %s", c.Engine.DrainWait)
@@ -114,7 +117,9 @@ func TestDiffBGP(t *testing.T) {
 		"password":  {change(`"bgp-tor"`, `"bgp-new"`), []string{"bgp.neighbor.tor-a: another password", "bgp.neighbor.tor-b: another password"}},
 		"drain":     {change(`wait = "30s"`, `wait = "1m"`), []string{"bgp: drain.wait 30s -> 1m"}},
 		"med":       {change("gw = 200 }", "gw = 300 }"), []string{"anycast.resolver: track: added gw = 300, removed gw = 200"}},
-		"community": {change(`"65101:53", "no-export"`, `"65101:54", "no-export"`), []string{"anycast.resolver: communities: added 65101:54, removed 65101:53"}},
+		"community": {change(`"65101:53"]`, `"65101:54"]`), []string{"anycast.resolver: communities 65101:53 -> 65101:54"}},
+		"guard":     {change("min_announcers    = 1", "min_announcers = 2"), []string{"anycast.resolver: min_announcers 1 -> 2"}},
+		"budget":    {change("max = 6", "max = 7"), []string{"bgp: withdraw_budget 6 per 1h -> 7 per 1h"}},
 		"away":      {strings.Split(full, "[anycast.web]")[0], []string{"anycast.web: removed", "vip.web: removed"}},
 	} {
 		if diff := cmp.Diff(test.want, Diff(parse(t, full), parse(t, test.to))); diff != "" {

@@ -190,6 +190,10 @@ func (b *builder) guardRules(s section, v engine.Service) {
 	if !anyOf(v.Track, withdraws) {
 		b.atValue(n, Warning, n.String()+" has no effect: no check withdraws this service", "a check in `track` without a number does")
 	}
+	if c := s.find("communities"); c != nil && (slices.Contains(v.Communities, bgp.NoExport) || slices.Contains(v.Communities, bgp.NoAdvertise)) {
+		b.atValue(n, Warning, n.String()+": routers do not pass routes with no-export or no-advertise on, so no other host is seen",
+			"a service whose check fails is then never withdrawn, but by an operator")
+	}
 }
 
 // toldRules checks who is told about a service.
