@@ -154,17 +154,6 @@ func (h *Host) Boot() {
 	}
 }
 
-// kept is what the neighbors know from the run that ends now, and until when they
-// keep it.
-func (h *Host) kept() (until time.Time, told map[string]map[netip.Prefix]string) {
-	if h.eng != nil {
-		if within, ok := h.eng.Keeps(); ok && h.eng.Done(h.w.now) {
-			return h.w.now.Add(within), h.speaker.told
-		}
-	}
-	return time.Time{}, map[string]map[netip.Prefix]string{}
-}
-
 // Configure gives the daemon another configuration.
 func (h *Host) Configure(cfg engine.Config) {
 	h.cfg = cfg

@@ -69,6 +69,17 @@ func (h *Host) Routes(neighbor string) map[netip.Prefix]string {
 	return maps.Clone(h.speaker.told[neighbor])
 }
 
+// kept is what the neighbors know from the run that ends now, and until when they
+// keep it.
+func (h *Host) kept() (until time.Time, told map[string]map[netip.Prefix]string) {
+	if h.eng != nil {
+		if within, ok := h.eng.Keeps(); ok && h.eng.Done(h.w.now) {
+			return h.w.now.Add(within), h.speaker.told
+		}
+	}
+	return time.Time{}, map[string]map[netip.Prefix]string{}
+}
+
 func (h *Host) setSpeaker(cfg bgp.Config) {
 	first := len(h.speaker.cfg.Neighbors) == 0
 	h.speaker.cfg = cfg
