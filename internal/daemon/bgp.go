@@ -71,18 +71,9 @@ func (d *Daemon) startSpeaker() {
 // place.
 const ownProgram = "/proc/self/exe"
 
-// speakerCommand is how this program becomes the speaker.
-func speakerCommand() []string {
-	self, err := os.Executable()
-	if err != nil || replaced() {
-		self = ownProgram
-	}
-	return []string{self, "speaker"}
-}
-
-// speakerCommand is how this program becomes the speaker: this very file, also when
-// an upgrade has put another one in its place.
-func speakerCommand() []string { return []string{"/proc/self/exe", "speaker"} }
+// speakerCommand is how this program becomes the speaker: this very file, which may
+// be another one, or none, at the path that it was started from.
+func speakerCommand() []string { return []string{ownProgram, "speaker"} }
 
 // replaced reports whether an upgrade has put another program in the place of
 // the one that runs.
