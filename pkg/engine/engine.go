@@ -152,6 +152,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	e.lookAround(now)
 	e.tellPeers(now)
 	e.announceTable(now)
+	e.tellPeers(now)
 	return e.out
 }
 
@@ -184,8 +185,6 @@ func (e *Engine) Done(now time.Time) bool {
 // releasing reports whether something is still on its way out.
 func (e *Engine) releasing() bool {
 	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied || v.offer.to != "" }) ||
-		slices.ContainsFunc(e.services, func(s *service) bool { return !e.away(s) })
-	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.leaving || v.copies > 0 || !v.applied }) ||
 		slices.ContainsFunc(e.services, func(s *service) bool { return !e.away(s) && !e.stays(s) })
 }
 

@@ -57,9 +57,9 @@ type service struct {
 	riseAt   time.Time      // when rise_delay is over; zero = it waits for something else
 	fell     bool           // something that failed withdrew it: rise_delay counts
 
-	last        bool      // announced as the last resort, see guard
-	guardWhy    string    // why, in one word
-	guardBy     time.Time // when that is to be looked at again
+	last        bool      // announced as the last resort, see lastResort
+	lastWhy     string    // why, in one word
+	lastBy      time.Time // when that is to be looked at again
 	enoughSince time.Time // enough others have been seen since then, while it is the last resort
 
 	replace *Service // on another device, after the old addresses have gone
@@ -76,7 +76,7 @@ func (s *service) standing() bgp.Standing {
 
 // next returns the earliest deadline of the service.
 func (s *service) next(e *Engine) time.Time {
-	next := earliest(s.retryAt, s.lookAt, s.leaveBy, s.drainBy, s.riseAt, s.guardBy, s.blockedUntil)
+	next := earliest(s.retryAt, s.lookAt, s.leaveBy, s.drainBy, s.riseAt, s.lastBy, s.blockedUntil)
 	if s.drained != nil {
 		next = earliest(next, s.drained.Until)
 	}
@@ -258,7 +258,7 @@ func (e *Engine) ladder(now time.Time, s *service) {
 		if !e.stopping.IsZero() {
 			s.drainBy = earliest(s.drainBy, e.stopping.Add(stopDrainMost))
 		}
-	case e.guard(now, s):
+	case e.lastResort(now, s):
 	default:
 		e.spend(now, s)
 		s.last, s.enoughSince = false, time.Time{}
@@ -271,7 +271,7 @@ func (e *Engine) ladder(now time.Time, s *service) {
 // restore ends what made s less preferred: a drain that was undone, or a failure,
 // after which rise_delay counts.
 func (e *Engine) restore(now time.Time, s *service) {
-	s.guardBy, s.guardWhy = time.Time{}, ""
+	s.lastBy, s.lastWhy = time.Time{}, ""
 	if due := s.fitSince.Add(s.cfg.RiseDelay); s.last && now.Before(due) {
 		s.riseAt = due
 		return

@@ -43,10 +43,10 @@ func (e *Engine) nameState(now time.Time, s *service, cause uint64) {
 // stateOf says where s is, and why in a word and in a sentence.
 func (e *Engine) stateOf(s *service) (to ServiceState, reason, text string) {
 	if s.last && s.drainBy.IsZero() {
-		if s.guardWhy == "" {
+		if s.lastWhy == "" {
 			return ServiceLast, waitsRise, fmt.Sprintf("healthy again, must stay so for %s before it is preferred again", s.cfg.RiseDelay)
 		}
-		return ServiceLast, s.guardWhy, e.lastText(s)
+		return ServiceLast, s.lastWhy, e.lastText(s)
 	}
 	if len(s.blockers) == 0 {
 		if reason, text = e.waitsFor(s); reason != "" {

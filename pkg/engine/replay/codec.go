@@ -36,7 +36,8 @@ var events = []engine.Event{
 	engine.AddressesApplied{}, engine.AnnouncementSent{}, engine.FenceEnded{}, engine.ConfirmFence{}, engine.RestoreFences{}, engine.GuardSet{}, engine.LeaseSet{}, engine.LeaseLost{}, engine.PairUp{}, engine.PairDown{}, engine.PeerHeard{},
 	engine.SpeakerUp{}, engine.SpeakerDown{}, engine.SessionChanged{}, engine.TableAnnounced{},
 	engine.Wake{}, engine.Stop{}, engine.Resume{}, engine.Configure{}, engine.AdvertReceived{}, engine.LinkChanged{}, engine.AddressClaimed{},
-	engine.AddressesApplied{}, engine.SpeakerUp{}, engine.SpeakerDown{}, engine.SessionChanged{}, engine.TableAnnounced{}, engine.AnnouncersSeen{},
+	engine.AddressesApplied{}, engine.AnnouncementSent{}, engine.GuardSet{}, engine.LeaseSet{}, engine.LeaseLost{}, engine.PairUp{}, engine.PairDown{}, engine.PeerHeard{},
+	engine.SpeakerUp{}, engine.SpeakerDown{}, engine.SessionChanged{}, engine.TableAnnounced{}, engine.AnnouncersSeen{},
 	engine.CheckDone{}, engine.CheckSeen{}, engine.SendFailed{}, engine.Drain{}, engine.RestoreDrains{}, engine.Undrain{},
 	engine.Failover{}, engine.NotifyDone{}, engine.HookDone{}, engine.Noted{},
 }

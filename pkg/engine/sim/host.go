@@ -132,6 +132,7 @@ func (h *Host) Boot() {
 	}
 	h.fenced = false
 	h.kernel = map[string]*present{} // a start removes what an earlier run left
+	h.kernel = h.adopted()
 	clear(h.filter.until)
 	stale, told := h.kept()
 	h.life++

@@ -69,6 +69,24 @@ func (h *Host) Routes(neighbor string) map[netip.Prefix]string {
 	return maps.Clone(h.speaker.told[neighbor])
 }
 
+// adopted is what a start leaves of an earlier run's addresses: those that the
+// services still have.
+func (h *Host) adopted() map[string]*present {
+	stays := map[string]*present{}
+	for name, s := range h.cfg.Services {
+		p := h.kernel["anycast/"+name]
+		if p == nil || p.link != s.Device {
+			continue
+		}
+		wanted := s.Addresses()
+		list := slices.DeleteFunc(slices.Clone(p.addresses), func(a netip.Prefix) bool { return !slices.Contains(wanted, a) })
+		if len(list) > 0 {
+			stays["anycast/"+name] = &present{link: s.Device, addresses: list}
+		}
+	}
+	return stays
+}
+
 // kept is what the neighbors know from the run that ends now, and until when they
 // keep it.
 func (h *Host) kept() (until time.Time, told map[string]map[netip.Prefix]string) {

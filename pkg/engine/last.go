@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// The guard keeps checks from taking a service off the whole network: a check that
+// Checks are kept from taking a service off the whole network: a check that
 // is wrong on every host, or flaps on all of them, withdraws nothing any more. What
 // it would withdraw is announced as the last resort instead: with the highest MED,
 // a longer path and GRACEFUL_SHUTDOWN, so that neighbors prefer any other host.
 
-// guardFor is how long others must be seen after a service became the last resort
+// lastFor is how long others must be seen after a service became the last resort
 // before it is withdrawn: a check that fails everywhere at once shows by then, as
 // the others are no longer counted when they are the last resort themselves.
-const guardFor = 3 * time.Second
+const lastFor = 3 * time.Second
 
 // Why a service is announced although a check fails, in one word.
 const (
@@ -26,10 +26,10 @@ const (
 	lastSeen   = "others-seen"     // enough are seen, and must be for a while
 )
 
-// guard reports whether s has to stay announced although it fails, as the last
+// lastResort reports whether s has to stay announced although it fails, as the last
 // resort, and plans when that is over.
-func (e *Engine) guard(now time.Time, s *service) bool {
-	s.guardBy, s.guardWhy = time.Time{}, ""
+func (e *Engine) lastResort(now time.Time, s *service) bool {
+	s.lastBy, s.lastWhy = time.Time{}, ""
 	if !s.guardable() || s.cfg.MinAnnouncers == 0 && e.cfg.Budget.Max == 0 {
 		return false
 	}
@@ -50,13 +50,13 @@ func (e *Engine) guard(now time.Time, s *service) bool {
 	free := e.budgetFree(now)
 	switch {
 	case s.cfg.MinAnnouncers > 0 && s.enoughSince.IsZero():
-		s.guardWhy = lastMin
+		s.lastWhy = lastMin
 		return true
 	case !free.IsZero():
-		s.guardWhy, s.guardBy = lastBudget, free
+		s.lastWhy, s.lastBy = lastBudget, free
 		return true
-	case s.cfg.MinAnnouncers > 0 && now.Before(s.enoughSince.Add(guardFor)):
-		s.guardWhy, s.guardBy = lastSeen, s.enoughSince.Add(guardFor)
+	case s.cfg.MinAnnouncers > 0 && now.Before(s.enoughSince.Add(lastFor)):
+		s.lastWhy, s.lastBy = lastSeen, s.enoughSince.Add(lastFor)
 		return true
 	}
 	return false
@@ -106,7 +106,7 @@ func (e *Engine) lastText(s *service) string {
 	if len(others) > 0 {
 		seen = "others announce it: " + strings.Join(others, ", ")
 	}
-	switch s.guardWhy {
+	switch s.lastWhy {
 	case lastMin:
 		return fmt.Sprintf("%s; still announced, as the last resort: %s, min_announcers is %d", s.blockers[0].Text, seen, s.cfg.MinAnnouncers)
 	case lastBudget:
