@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +43,8 @@ func TestAttributes(t *testing.T) {
 		} {
 			sp.p.Announce(table("tor", bgp.Route{Prefix: service, Attributes: c.attributes}), uint64(i+1))
 			c.want.NextHop = netip.MustParseAddr("10.0.0.2")
-			if s.name == "bird" || c.attributes.Communities == nil {
-				c.want.LocalPref = 100 // RFC 8326 is configured in none of them; FRR always follows it
+			if !slices.Contains(c.attributes.Communities, bgp.GracefulShutdown) {
+				c.want.LocalPref = 100 // both follow RFC 8326
 			}
 			if s.name == "frr" {
 				c.want.LocalPref = 0 // it shows none for an external path, unless it made it 0
