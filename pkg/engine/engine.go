@@ -148,10 +148,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	}
 	e.followHeld(now)
 	e.followVIPs(now)
-	e.announceTable()
-	e.lookAround(now)
-	e.tellPeers(now)
 	e.announceTable(now)
+	e.lookAround(now)
 	e.tellPeers(now)
 	return e.out
 }

@@ -18,18 +18,12 @@ import (
 type speaker struct {
 	log      *slog.Logger
 	report   func(bgp.Session)
-	events   chan peerEvent // from the library, in order
-	notes    chan note      // from its log; more than fit are lost
-	found    chan discovery
-	probes   chan bfdEvent
-	arrivals chan arrival
-	log      *slog.Logger
-	report   func(bgp.Session)
 	saw      func(p netip.Prefix, others []string)
 	events   chan peerEvent // from the library, in order
 	notes    chan note      // from its log; more than fit are lost
 	found    chan discovery
 	probes   chan bfdEvent
+	arrivals chan arrival
 
 	config    *bgp.Config
 	kept      bool // neighbors may have kept the routes of an earlier child
