@@ -59,8 +59,12 @@ func (v *vip) planBursts(now time.Time, cause string) {
 }
 
 // announceDue sends the bursts and refreshes that are due. None are planned
-// unless the kernel has the addresses.
+// unless the kernel has the addresses. While the VIP is offered to a peer they wait:
+// they would turn the clients back to who is about to close.
 func (e *Engine) announceDue(now time.Time, v *vip) {
+	if v.offer.to != "" {
+		return
+	}
 	due := false
 	for len(v.bursts) > 0 && !now.Before(v.bursts[0]) {
 		v.bursts = v.bursts[1:]
@@ -117,7 +121,7 @@ func (e *Engine) contest(now time.Time, v *vip) {
 // Active was heard by then: one that preempts announces before it advertises.
 func (e *Engine) addressClaimed(now time.Time, ev AddressClaimed) {
 	for _, v := range e.vips {
-		holds := v.state == Active && v.want && v.applied && v.cfg.Interface == ev.Interface
+		holds := v.state == Active && v.want && v.applied && v.offer.to == "" && v.cfg.Interface == ev.Interface
 		if !holds || !slices.ContainsFunc(v.cfg.Addresses, func(p netip.Prefix) bool { return p.Addr() == ev.Address }) {
 			continue
 		}

@@ -125,7 +125,7 @@ func (e *Engine) cloneServices(old *Engine, moved map[*timer]*timer) {
 func (p *peer) clone() *peer {
 	n := *p
 	n.addresses, n.hearsOn, n.drift = slices.Clone(p.addresses), slices.Clone(p.hearsOn), slices.Clone(p.drift)
-	n.vips, n.sources = maps.Clone(p.vips), maps.Clone(p.sources)
+	n.vips, n.told, n.sources = maps.Clone(p.vips), maps.Clone(p.told), maps.Clone(p.sources)
 	n.config = maps.Clone(p.config)
 	n.paths = make(map[netip.Addr]*path, len(p.paths))
 	for a, at := range p.paths {

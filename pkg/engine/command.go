@@ -163,6 +163,10 @@ func (e *Engine) failover(now time.Time, ev Failover) {
 		e.do(Answer{ID: ev.ID, Refused: true, Text: v.name + " has priority 255: its owner always takes it back; use drain"})
 		return
 	}
+	if unready := e.unready(now, v); unready != "" {
+		e.do(Answer{ID: ev.ID, Refused: true, Text: fmt.Sprintf("nobody could take %s: %s; to give it up all the same: vipd drain %s", v.name, unready, v.name)})
+		return
+	}
 	v.moving = &move{id: ev.ID, since: now}
 	cause := e.report(now, Record{Type: RecordFailover, Name: v.name, Severity: Notice, Actor: ev.Actor,
 		Text: fmt.Sprintf("%s: failover asked for by %s", names(vips), ev.Actor.Name)})

@@ -80,9 +80,12 @@ func (e *Engine) addVIP(now time.Time, name string, cfg VIP) {
 
 // reconfigure changes what may change under a running election.
 func (e *Engine) reconfigure(now time.Time, v *vip, next VIP) {
-	old := v.cfg
+	old, kind, lifetime := v.cfg, e.leaseKind(v), e.lifetime(v)
 	v.cfg, v.list = next, electionList(next)
-	if !slices.Equal(old.Addresses, next.Addresses) || !reflect.DeepEqual(old.Routes, next.Routes) {
+	if e.leaseKind(v) != kind {
+		e.forgetLease(now, v)
+	}
+	if !slices.Equal(old.Addresses, next.Addresses) || !reflect.DeepEqual(old.Routes, next.Routes) || e.lifetime(v) != lifetime {
 		e.setAddresses(now, v, v.want)
 	}
 }

@@ -141,7 +141,7 @@ func outrankedText(v *vip, r pair.VIP) string {
 
 // offered takes what its holder wants this host to have.
 func (e *Engine) offered(now time.Time, v *vip, p *peer) {
-	t := taking{p.name, p.vips[v.name].Epoch + 1, now}
+	t := taking{p.name, p.vips[v.name].Epoch + 1, p.heardAt}
 	if v.seen.from == t.from && v.seen.epoch == t.epoch {
 		t = v.seen
 	}

@@ -200,6 +200,15 @@ func (e *Engine) dropLease(now time.Time, v *vip) {
 	v.lease.armed = false
 }
 
+// forgetLease ends what is known of a lease when v gets one of another kind, or
+// none. What is held stays held; a takeover that waited for it listens again.
+func (e *Engine) forgetLease(now time.Time, v *vip) {
+	v.lease.armed, v.lease.asked, v.lease.err = false, time.Time{}, ""
+	if v.router.Due() {
+		v.router.Relisten(now)
+	}
+}
+
 // silenced reports whether this host does not answer for v whatever addresses it
 // has.
 func (e *Engine) silenced(v *vip) bool {
@@ -332,7 +341,7 @@ func (e *Engine) surrender(now time.Time, v *vip, reason, text string) {
 type LeaseStatus struct {
 	Kind     string        `json:"kind"` // nft, address, none
 	Time     time.Duration `json:"time_ns,omitempty"`
-	Why      string        `json:"why,omitempty"` // it is not what was asked for
+	Why      string        `json:"why,omitempty"` // it is not what was asked for, or cannot be had
 	Armed    bool          `json:"armed"`
 	Until    time.Time     `json:"until,omitzero"` // unless it is refreshed
 	Renewals uint64        `json:"renewals"`
@@ -354,6 +363,8 @@ func (e *Engine) leaseStatus(v *vip) LeaseStatus {
 		s.Why = fmt.Sprintf("adverts are less than %s apart", LeaseLeastInterval)
 	case v.cfg.Lease != LeaseAddress && kind == LeaseAddress:
 		s.Why = e.guard.err
+	case v.lease.err != "":
+		s.Why = v.lease.err
 	}
 	return s
 }

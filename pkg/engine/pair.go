@@ -55,6 +55,7 @@ type peer struct {
 	heard     bool      // as was reported last
 	paths     map[netip.Addr]*path
 	vips      map[string]pair.VIP
+	told      map[string]uint64     // Seq of the newest state that told of a VIP
 	sources   map[string]netip.Addr // of its adverts by VIP, also of an earlier boot
 	hearsUs   uint64                // Seq of ours that it has heard whole
 	hearsOn   []pair.Path           // on which of our addresses
@@ -91,7 +92,7 @@ func (e *Engine) configurePair(now time.Time) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.cfg.Pair.Peers)) {
 		i := slices.IndexFunc(old, func(p *peer) bool { return p.name == name })
-		p := &peer{name: name, since: now, paths: map[netip.Addr]*path{}, vips: map[string]pair.VIP{}, sources: map[string]netip.Addr{}}
+		p := &peer{name: name, since: now, paths: map[netip.Addr]*path{}, vips: map[string]pair.VIP{}, told: map[string]uint64{}, sources: map[string]netip.Addr{}}
 		if i >= 0 {
 			p = old[i]
 		}
@@ -153,30 +154,50 @@ func (e *Engine) beat(now time.Time) {
 
 // watchPeer reports when p, or a path to it, is heard or not heard any more.
 func (e *Engine) watchPeer(now time.Time, p *peer) {
-	if heard := e.fresh(now, p); heard != p.heard {
-		p.heard, p.since = heard, now
-		r := Record{Type: RecordPeer, Name: p.name, From: "silent", To: "heard", Text: fmt.Sprintf("peer %s is heard", p.name)}
-		if !heard {
-			r.From, r.To, r.Severity = r.To, r.From, Warning
-			r.Text = fmt.Sprintf("peer %s is silent on every path since %s", p.name, round(now.Sub(p.heardAt)))
-		}
-		e.report(now, r)
+	began := e.fresh(now, p) && !p.heard
+	p.heard = began || p.heard
+	if began {
+		p.since = now
+	}
+	if p.heard && !e.fresh(now, p) {
+		p.heard, p.since = false, now
+		e.report(now, Record{Type: RecordPeer, Name: p.name, From: "heard", To: "silent", Severity: Warning,
+			Text: fmt.Sprintf("peer %s is silent: nothing for %s on any path", p.name, round(now.Sub(p.heardAt)))})
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
 		at := p.paths[a]
-		heard := !at.at.IsZero() && now.Sub(at.at) <= e.pairMay()
+		heard := e.pathHeard(now, at)
 		if heard == at.heard {
 			continue
 		}
 		at.heard = heard
 		switch {
+		case began:
+			began = false
+			e.report(now, Record{Type: RecordPeer, Name: p.name, From: "silent", To: "heard", Text: fmt.Sprintf("peer %s is heard on %s", p.name, a)})
 		case heard:
-			e.report(now, Record{Type: RecordPeer, Name: p.name, To: "path", Text: fmt.Sprintf("peer %s is heard on %s", p.name, a)})
+			e.report(now, Record{Type: RecordPeer, Name: p.name, To: "path", Text: fmt.Sprintf("peer %s is heard on %s as well", p.name, a)})
 		case p.heard:
 			e.report(now, Record{Type: RecordPeer, Name: p.name, From: "path", Severity: Warning,
-				Text: fmt.Sprintf("peer %s is not heard on %s any more; it is on another path", p.name, a)})
+				Text: fmt.Sprintf("peer %s is not heard on %s any more, only on %s", p.name, a, e.pathsHeard(now, p))})
 		}
 	}
+}
+
+// pathHeard reports whether a message came on a path lately.
+func (e *Engine) pathHeard(now time.Time, p *path) bool {
+	return !p.at.IsZero() && now.Sub(p.at) <= e.pairMay()
+}
+
+// pathsHeard lists the paths on which p is heard.
+func (e *Engine) pathsHeard(now time.Time, p *peer) string {
+	var words []string
+	for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
+		if e.pathHeard(now, p.paths[a]) {
+			words = append(words, a.String())
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // tellPeers is the last thing of a Step: when it is time, or something is new,

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -53,12 +54,9 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 		p.config = s.Config
 		e.compareConfig(now, p)
 	}
-	if ev.Whole && p.whole != s.Seq {
-		p.whole, e.pair.stirred = s.Seq, true
-	}
 	for _, r := range s.VIPs {
 		was := p.vips[r.Name]
-		p.vips[r.Name] = r
+		p.vips[r.Name], p.told[r.Name] = r, s.Seq
 		if r.Source.IsValid() {
 			p.sources[r.Name] = r.Source
 		}
@@ -67,6 +65,10 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 			e.peerVIPHeard(now, v, p, was)
 			e.schedule(v)
 		}
+	}
+	if ev.Whole && p.whole != s.Seq {
+		p.whole, e.pair.stirred = s.Seq, true
+		maps.DeleteFunc(p.vips, func(name string, _ pair.VIP) bool { return p.told[name] != s.Seq }) // it has them no more
 	}
 	e.fillVacancies(now)
 }
@@ -79,6 +81,7 @@ func (p *peer) begin(boot uint64) {
 	p.boot, p.newest, p.whole, p.hearsUs, p.hearsOn = boot, 0, 0, 0, nil
 	p.answered = never
 	clear(p.vips)
+	clear(p.told)
 }
 
 // peerVIPHeard acts on what p tells of v now; was is what it told before.

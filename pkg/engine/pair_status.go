@@ -62,8 +62,7 @@ func (e *Engine) pairStatus(now time.Time) *PairStatus {
 			Drift: slices.Clone(p.drift),
 		}
 		for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
-			at := p.paths[a].at
-			ps.Paths = append(ps.Paths, PathStatus{Address: a, Last: at, Heard: !at.IsZero() && now.Sub(at) <= e.pairMay()})
+			ps.Paths = append(ps.Paths, PathStatus{Address: a, Last: p.paths[a].at, Heard: e.pathHeard(now, p.paths[a])})
 		}
 		for _, name := range slices.Sorted(maps.Keys(p.vips)) {
 			r := p.vips[name]
@@ -74,6 +73,22 @@ func (e *Engine) pairStatus(now time.Time) *PairStatus {
 		s.Peers = append(s.Peers, ps)
 	}
 	return s
+}
+
+// unready says why no other host could take v and its sync group, "" when one could, or
+// nobody knows: a peer that is silent may still be there.
+func (e *Engine) unready(now time.Time, v *vip) string {
+	silent := func(p *peer) bool { return !e.fresh(now, p) }
+	if e.pair.boot == 0 || len(e.pair.peers) == 0 || slices.ContainsFunc(e.pair.peers, silent) || e.taker(now, v) != nil {
+		return ""
+	}
+	for _, m := range v.peers() {
+		able := func(p *peer) bool { r, told := p.vips[m.name]; return told && r.Eligible }
+		if !slices.ContainsFunc(e.pair.peers, able) {
+			return e.standby(now, m)
+		}
+	}
+	return e.standby(now, v)
 }
 
 // standby says how ready other hosts are to take v, a sentence for each that is

@@ -52,7 +52,7 @@ func (s *scenario) runService(f []string, h *sim.Host) {
 			}
 		}
 	default:
-		s.t.Fatalf("unknown command %q", f[0])
+		s.runPair(f, h)
 	}
 }
 

@@ -191,7 +191,8 @@ func (s *scenario) run(f []string) {
 // vmac, startup_delay, group, track=check:weight,… (or check:own for the check's
 // own), track_link=eth1:weight, notify, before_hold=web:500ms,
 // check.NAME=… as in changeCheck, and service.NAME=… as in changeService, with
-// drain_wait=2s; vips=none for services alone.
+// drain_wait=2s; vips=none for services alone. lease, handover and pair=on, or
+// pair=eth0,eth1, are about several hosts: see leaseMode and peering.
 func (s *scenario) nodes(args []string) {
 	s.t.Helper()
 	var hosts [][2]string
@@ -219,6 +220,7 @@ func (s *scenario) nodes(args []string) {
 			}
 		}
 		s.services(&cfg, keys, links)
+		s.peering(&cfg, keys["pair"], hosts, links)
 		for i, name := range strings.Split(keys["vips"], ",") {
 			name, link, _ := strings.Cut(name, "@")
 			if name == "none" {
@@ -252,7 +254,7 @@ func (s *scenario) vip(i int, link, priority string, keys map[string]string, che
 	s.change(&v, []string{"priority=" + priority})
 	for k, value := range keys {
 		switch k {
-		case "interval", "preempt", "preempt_delay", "vmac":
+		case "interval", "preempt", "preempt_delay", "vmac", "lease", "handover":
 			s.change(&v, []string{k + "=" + value})
 		case "track":
 			for entry := range strings.SplitSeq(value, ",") {
@@ -332,6 +334,10 @@ func (s *scenario) change(v *engine.VIP, settings []string) {
 			v.PreemptDelay = s.duration(value)
 		case "vmac":
 			v.VMAC = value == "on"
+		case "lease":
+			v.Lease = s.leaseMode(value)
+		case "handover":
+			v.Break = value == "break"
 		case "vrid":
 			n, err := strconv.ParseUint(value, 10, 8)
 			s.must(err)

@@ -88,7 +88,10 @@ func (v *vip) owner() bool { return v.cfg.Priority == vrrp.PriorityOwner }
 
 // next returns the earliest deadline of the VIP.
 func (v *vip) next() time.Time {
-	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.burstDue(), v.refreshAt, v.claimAt, v.copyAt, v.blockedUntil, v.hookDue, v.offer.until)
+	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.claimAt, v.copyAt, v.blockedUntil, v.hookDue, v.offer.until)
+	if v.offer.to == "" {
+		next = earliest(next, v.burstDue(), v.refreshAt)
+	}
 	if v.drained != nil {
 		next = earliest(next, v.drained.Until)
 	}
@@ -253,9 +256,11 @@ func (e *Engine) activeText(now time.Time, v *vip, reason vrrp.Reason) string {
 	case reason == vrrp.ReasonRelease:
 		return "the Active gave it up"
 	case reason == vrrp.ReasonVacant:
-		return "no other host holds it"
+		return "no other host held it"
+	case reason == vrrp.ReasonHandover && v.taking.from != "":
+		return v.taking.from + " handed it over"
 	case reason == vrrp.ReasonHandover:
-		return fmt.Sprintf("%s hands it over", v.taking.from)
+		return "it was handed over, and given up meanwhile"
 	case reason == vrrp.ReasonPreempted:
 		return fmt.Sprintf("%s advertises %d, own %d", heard.Source, heard.Priority, v.router.Settings().Priority)
 	case heard.Source.IsValid():

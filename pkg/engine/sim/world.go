@@ -157,7 +157,7 @@ func (w *World) carry(from *Host, a engine.SendAdvert) {
 // claim lets every other host on the same network hear an announcement.
 func (w *World) claim(from *Host, a engine.Announce) {
 	for _, to := range w.hosts {
-		if to == from || w.cuts[[2]string{from.name, to.name}] {
+		if to == from || w.cuts[[2]string{from.name, to.name}] || w.cutOn[[3]string{a.Interface, from.name, to.name}] {
 			continue
 		}
 		for _, ip := range a.Addresses {
