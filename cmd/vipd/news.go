@@ -46,9 +46,7 @@ func news(doc control.StatusDocument) []item {
 			add(2, yellow, "%s: %s (vipd why %s)", v.Name, text, v.Name)
 		}
 	}
-	for _, n := range anycastNews(doc) {
-		add(n.rank, n.style, "%s", n.text)
-	}
+	list = append(append(list, pairNews(doc)...), anycastNews(doc)...)
 	if by := doc.Node.Config.ConfirmBy; !by.IsZero() {
 		add(1, yellow, "the last reload is taken back in %s, unless you type: vipd reload --confirm", max(by.Sub(doc.Now), 0).Round(time.Second))
 	}

@@ -93,6 +93,23 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 		d.Doc.Node.Config.ConfirmBy = d.Doc.Now.Add(42 * time.Second)
 		d.Reloads = control.ReloadResult{Refused: "the last reload waits for its confirmation, and is taken back in 42s"}
 	},
+	"torn": torn,
+	"silent": func(d *controltest.Daemon, _ *control.Options) {
+		p := &d.Doc.Pair.Peers[0]
+		p.Heard, p.Last, p.Paths[0].Heard, p.Paths[1].Heard = false, d.Doc.Now.Add(-3*time.Minute), false, false
+		d.Doc.Node.Edge.Pair.Peers[0].Refused = map[string]uint64{"replay": 2, "bad_key": 1800}
+	},
+	"unheard": func(d *controltest.Daemon, _ *control.Options) {
+		p := &d.Doc.Pair.Peers[0]
+		p.Heard, p.Last, p.VIPs, p.Compared, p.Paths[0].Heard, p.Paths[1].Heard = false, time.Time{}, nil, false, false, false
+		seen := &d.Doc.Node.Edge.Pair.Peers[0]
+		seen.Version, seen.Refused = 2, map[string]uint64{"version": 7}
+		seen.Errors = []control.PathError{{Address: p.Paths[1].Address, Text: "network is unreachable"}}
+	},
+	"closed": func(d *controltest.Daemon, _ *control.Options) {
+		d.Doc.Pair.Open, d.Doc.Pair.Err = false, "listen on [::]:5798: address already in use"
+		d.Doc.Node.Edge.Pair = nil
+	},
 	"unchanged": func(d *controltest.Daemon, _ *control.Options) { d.Reloads.Changes = nil },
 	"faulty": func(d *controltest.Daemon, _ *control.Options) {
 		now := d.Doc.Now
@@ -107,6 +124,21 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 		web.Auth.Last.Time = now.Add(-2 * time.Second)
 		d.Doc.Checks[0].LastDetail = "rude \x1b[31mred\x07 answer"
 	},
+}
+
+// torn is a pair that could not be moved about.
+func torn(d *controltest.Daemon, _ *control.Options) {
+	p := &d.Doc.Pair.Peers[0]
+	p.Paths[1].Heard = false
+	p.Drift = []engine.Drift{
+		{Key: "vip.mail.vrid", Ours: "61", Theirs: "62"}, {Key: "vip.old", Theirs: "configured"},
+		{Key: "vip.web.addresses", Ours: "192.0.2.10/24", Theirs: "192.0.2.10/32"}, {Key: "vip.web.vmac", Ours: "false", Theirs: "true"},
+	}
+	p.VIPs[2].Role, p.VIPs[2].Eligible, p.VIPs[2].Blocker = "out", false, "check haproxy fails: connection refused"
+	inside, web := &d.Doc.VIPs[0], &d.Doc.VIPs[2]
+	inside.Lease.Kind, inside.Lease.Time, inside.Lease.Why = "address", 2*time.Second, "open nf_tables: operation not supported"
+	web.Standby = "lb2 is not ready: check haproxy fails: connection refused"
+	web.Lease.Late, web.Disbelieved = 1, 4711
 }
 
 // daemons finds the running daemon of a script by its socket.

@@ -39,7 +39,7 @@ func (a *app) statusCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVarP(&wide, "wide", "w", false, "all addresses, and lines as long as they are")
+	cmd.Flags().BoolVarP(&wide, "wide", "w", false, "all addresses, what other hosts say of each vip, and lines as long as they are")
 	return cmd
 }
 
@@ -49,9 +49,16 @@ const shownPrefixes = 4
 // printStatus prints the screen.
 func (a *app) printStatus(doc control.StatusDocument, wide bool) {
 	a.say("%s", header(doc))
+	for _, line := range a.pairLines(doc) {
+		_, _ = fmt.Fprintln(a.out, line)
+	}
 	if len(doc.VIPs) > 0 {
 		a.say("")
 		a.printTable(vipTable(doc, wide), !wide)
+	}
+	if wide && doc.Pair != nil {
+		a.say("")
+		a.printTable(peerTable(doc), false)
 	}
 	if len(doc.Services) > 0 {
 		a.say("")

@@ -54,13 +54,21 @@ func (a *app) printVIP(doc control.VIPDocument) {
 	row("election", "vrid %d on %s, version %d over %s%s", v.VRID, v.Interface, v.Version, v.Family, groupWord(v))
 	row("priority", "%s", priorityWords(v.Priority))
 	row("active", "%s", activeWords(v, now))
+	row("lease", "%s", leaseWords(v.Lease, now))
+	row("standby", "%s", v.Standby)
+	if h := v.Handover; h != nil {
+		row("handover", "to %s, in %s at most", h.To, control.Age(h.Until.Sub(now)))
+	}
+	if v.Epoch > 0 {
+		row("epoch", "%d", v.Epoch)
+	}
 	row("preempt", "%s", v.PreemptHolding)
 	row("timers", "%s", timerWords(v, now))
 	if d := v.Drained; d != nil {
 		row("drained", "by %s %s ago%s%s", d.Actor, control.Age(now.Sub(d.Since)), colon(d.Reason), untilWord(d.Until, now))
 	}
 	row("auth", "%s", authWords(v.Auth, now))
-	row("adverts", "%d sent, %d received", v.AdvertsSent, v.AdvertsReceived)
+	row("adverts", "%d sent, %d received%s", v.AdvertsSent, v.AdvertsReceived, disbelievedWord(v))
 	row("releases", "%d sent, %d received", v.ReleasesSent, v.ReleasesReceived)
 	if v.Contests > 0 {
 		row("contests", "%d won", v.Contests)
@@ -157,6 +165,14 @@ func authWords(a *engine.AuthStatus, now time.Time) string {
 		text += fmt.Sprintf(", the last %s ago from %s: %s", control.Age(now.Sub(last.Time)), last.Source, last.Detail)
 	}
 	return text
+}
+
+// disbelievedWord counts adverts that say what no host of the pair says of itself.
+func disbelievedWord(v engine.VIPStatus) string {
+	if v.Disbelieved == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d not believed, since no host of the pair says so", v.Disbelieved)
 }
 
 // colon puts a reason behind a statement.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
@@ -84,6 +85,30 @@ type EdgeStatus struct {
 	NA      []SentCount `json:"na_sent,omitempty"`
 	Hooks   []HookCount `json:"hooks,omitempty"`
 	Waiting int         `json:"hooks_waiting,omitempty"` // changes that wait for a notify program to end
+	Pair    *PairCount  `json:"pair,omitempty"`          // absent while the pair channel is not open
+}
+
+// PairCount counts messages on the pair channel since it was opened.
+type PairCount struct {
+	Sent     uint64            `json:"sent"`
+	Unsent   uint64            `json:"unsent"` // that did not leave the host
+	Received uint64            `json:"received"`
+	Refused  map[string]uint64 `json:"refused"` // by cause, text of a pair.Cause
+	Peers    []PeerCount       `json:"peers"`   // sorted by name
+}
+
+// PeerCount tells what stands between this host and a peer.
+type PeerCount struct {
+	Name    string            `json:"name"`
+	Version uint8             `json:"version,omitempty"` // of the channel, when it speaks another one
+	Refused map[string]uint64 `json:"refused,omitempty"` // by cause
+	Errors  []PathError       `json:"errors,omitempty"`
+}
+
+// PathError is why a message did not leave for an address.
+type PathError struct {
+	Address netip.Addr `json:"address"`
+	Text    string     `json:"text"`
 }
 
 // HookCount counts runs of hooks, lines for FIFOs among them.

@@ -79,6 +79,10 @@ var reasons = map[string]string{
 	"kernel":      "the kernel does not take the addresses",
 	"drained":     "an operator took it out of service",
 	"failover":    "an operator asked for a failover",
+	"handover":    "it was moved without a gap",
+	"vacant":      "it was free",
+	"late-wake":   "this host had not run for longer than its lease",
+	"lease":       "its lease had ended",
 	"check":       "a check changed",
 	"interface":   "an interface changed",
 	"sync":        "its sync group moves together",
@@ -157,12 +161,14 @@ func whyActive(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	default:
 		e.because("The kernel does not have its addresses yet: it waits at the stage %q.", v.Stage)
 	}
+	whyLease(e, v)
 	whyPriority(e, s, v)
 	if a := v.Active; a != nil {
 		e.because("%s advertises as well, with priority %d, the last time %s ago.", a.Address, a.Priority, Age(s.Now.Sub(a.Heard)))
 	} else {
 		e.because("No other host advertises it.")
 	}
+	whyPair(e, s, v)
 	switch mine := v.Priority.Effective; mine {
 	case 255:
 		e.remedy("nothing that a peer advertises: the address owner stays Active while it is fit")
@@ -185,8 +191,11 @@ func whyBackup(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	} else {
 		e.because("%s is Active; its last advert came %s ago with priority %d.", a.Address, Age(s.Now.Sub(a.Heard)), a.Priority)
 	}
+	whyPair(e, s, v)
 	whyPriority(e, s, v)
 	switch {
+	case v.Stage == engine.Cleared:
+		e.because("It may take over, and waits for the guard: %s.", bare(v.Why))
 	case a == nil:
 	case mine < a.Priority:
 		e.because("%d is lower than %d, so this host stays Backup.", mine, a.Priority)
@@ -260,6 +269,7 @@ func whyNotEligible(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	if a := v.Active; a != nil {
 		e.because("%s is Active; its last advert came %s ago with priority %d.", a.Address, Age(s.Now.Sub(a.Heard)), a.Priority)
 	}
+	whyPair(e, s, v)
 }
 
 // joinPrefixes lists addresses.

@@ -82,6 +82,7 @@ var whyCases = map[string]struct {
 	"active-sync": {"inside", func(*control.StatusDocument, *engine.VIPStatus) {}},
 	"active-owner": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		v.Reason, v.Entered, v.Priority = "owner", "address owner", engine.PriorityStatus{Configured: 255, Effective: 255}
+		v.Lease = engine.LeaseStatus{Kind: "none", Why: "the addresses are this host's own (priority 255)"}
 	}},
 	"active-not-held": {"web", func(_ *control.StatusDocument, v *engine.VIPStatus) {
 		v.Held, v.Stage, v.Since = false, engine.Cleared, whyNow.Add(-1500*time.Microsecond)

@@ -60,6 +60,7 @@ func (d *Daemon) edge() control.EdgeStatus {
 	}
 	hooks := d.hooks.Counters()
 	s.Hooks, s.Waiting = hookCounts(hooks), hooks.Waiting
+	s.Pair = d.pair.counts()
 	return s
 }
 

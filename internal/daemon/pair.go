@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/vipd/vipd/internal/control"
 	channel "github.com/vipd/vipd/internal/pair"
 	"github.com/vipd/vipd/pkg/config"
 	"github.com/vipd/vipd/pkg/engine"
@@ -36,6 +39,36 @@ func (p *pairing) poll(heard func(channel.Heard)) {
 	if c := p.open.Load(); c != nil {
 		_ = c.Poll(heard) // what is wrong with the socket Run finds out
 	}
+}
+
+// counts is what was seen on the channel, nil while it is not open.
+func (p *pairing) counts() *control.PairCount {
+	c := p.open.Load()
+	if c == nil {
+		return nil
+	}
+	n := c.Counters()
+	out := &control.PairCount{Sent: n.Sent, Unsent: n.Unsent, Received: n.Received, Refused: byCause(n.Refused)}
+	for _, name := range slices.Sorted(maps.Keys(n.Peers)) {
+		seen := n.Peers[name]
+		one := control.PeerCount{Name: name, Version: seen.Version, Refused: byCause(seen.Refused)}
+		for _, w := range seen.Paths {
+			if w.Err != "" {
+				one.Errors = append(one.Errors, control.PathError{Address: w.Address, Text: w.Err})
+			}
+		}
+		out.Peers = append(out.Peers, one)
+	}
+	return out
+}
+
+// byCause has the causes as words.
+func byCause(list map[pair.Cause]uint64) map[string]uint64 {
+	out := make(map[string]uint64, len(list))
+	for cause, n := range list {
+		out[string(cause)] = n
+	}
+	return out
 }
 
 // configurePair opens the channel, gives it other peers, opens it elsewhere, or

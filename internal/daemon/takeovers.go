@@ -23,6 +23,10 @@ type takeover struct {
 func (t takeovers) reported(r engine.Record, timings *metrics.Timings) {
 	open := t[r.Name]
 	switch {
+	case r.Type == engine.RecordHandover && r.Reason == "taken":
+		timings.Handover(metrics.Taken, r.Took)
+	case r.Type == engine.RecordHandover:
+		timings.Handover(metrics.NotTaken, r.Took)
 	case r.Type == engine.RecordTransition && r.To == string(engine.Active):
 		t[r.Name] = &takeover{record: r.Seq, silence: r.Took, since: r.Time}
 		if r.Took > 0 {

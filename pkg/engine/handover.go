@@ -160,7 +160,7 @@ func (e *Engine) offerTaken(now time.Time, v *vip, p *peer) {
 		return
 	}
 	took := now.Sub(v.offer.since)
-	e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: p.name, Cause: v.record, Took: took,
+	e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: p.name, Reason: "taken", Cause: v.record, Took: took,
 		Text: fmt.Sprintf("%s: %s holds it %s after it was offered", v.name, p.name, round(took))})
 	v.offer.taken, v.offer.until = true, earliest(v.offer.until, now.Add(linger))
 	if v.going == nil {
@@ -174,8 +174,9 @@ func (e *Engine) offerEnds(now time.Time, v *vip) {
 	o, g, cause := v.offer, v.going, v.record
 	v.offer, v.going, e.pair.stirred = offer{}, nil, true
 	if v.handed = o.taken; !o.taken {
-		cause = e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: o.to, Reason: "late", Severity: Warning, Cause: cause,
-			Text: fmt.Sprintf("%s: %s did not take it within %s", v.name, o.to, round(now.Sub(o.since)))})
+		waited := now.Sub(o.since)
+		cause = e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: o.to, Reason: "late", Severity: Warning, Cause: cause, Took: waited,
+			Text: fmt.Sprintf("%s: %s did not take it within %s", v.name, o.to, round(waited))})
 	}
 	if g == nil && v.cfg.Takeover != TakeoverVRRP {
 		// The peer may have taken it, and its word been lost: two must not hold it.

@@ -28,8 +28,11 @@ type PeerStatus struct {
 	Last    time.Time       `json:"last,omitzero"`
 	HearsUs bool            `json:"hears_us"` // it knows how this host stands now
 	Paths   []PathStatus    `json:"paths"`
-	VIPs    []PeerVIPStatus `json:"vips,omitempty"`  // as it told last, sorted by name
-	Drift   []Drift         `json:"drift,omitempty"` // of what should be equal
+	VIPs    []PeerVIPStatus `json:"vips,omitempty"` // as it told last, sorted by name
+	// Compared says that the peer has told its configuration, Drift what is not equal
+	// of what should be.
+	Compared bool    `json:"config_compared"`
+	Drift    []Drift `json:"drift,omitempty"`
 }
 
 // PathStatus is one way to a peer.
@@ -59,7 +62,7 @@ func (e *Engine) pairStatus(now time.Time) *PairStatus {
 	for _, p := range e.pair.peers {
 		ps := PeerStatus{
 			Name: p.name, Heard: e.fresh(now, p), Since: p.since, Last: p.heardAt, HearsUs: e.fresh(now, p) && p.hearsUs >= e.pair.seq,
-			Drift: slices.Clone(p.drift),
+			Compared: p.config != nil, Drift: slices.Clone(p.drift),
 		}
 		for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
 			ps.Paths = append(ps.Paths, PathStatus{Address: a, Last: p.paths[a].at, Heard: e.pathHeard(now, p.paths[a])})

@@ -29,11 +29,16 @@ func Pair() control.StatusDocument {
 					{Kind: "fifo", Ends: map[string]uint64{"dropped": 5}},
 				},
 				Waiting: 2,
+				Pair: &control.PairCount{
+					Sent: 20998656, Unsent: 3, Received: 20998650, Refused: map[string]uint64{"bad_key": 2, "replay": 0},
+					Peers: []control.PeerCount{{Name: "lb2"}},
+				},
 			},
 		},
 		Status: engine.Status{
 			Node: "lb1", Now: At(14, 5, 2.118), Started: started,
 			VIPs:   []engine.VIPStatus{inside(started), mail(), web(started)},
+			Pair:   lb2(started),
 			Checks: []engine.CheckStatus{apiCheck(), haproxyCheck(started)},
 			Links: []engine.LinkStatus{
 				{Name: "eth0", Present: true, Up: true, Since: started, Source4: "192.0.2.2", Source6: "fe80::2"},
@@ -41,6 +46,28 @@ func Pair() control.StatusDocument {
 			},
 		},
 	}
+}
+
+// lb2 is the other host, on two networks.
+func lb2(started time.Time) *engine.PairStatus {
+	heard := At(14, 5, 2.038)
+	return &engine.PairStatus{Open: true, Interval: 100 * time.Millisecond, Peers: []engine.PeerStatus{{
+		Name: "lb2", Heard: true, Since: started.Add(time.Second), Last: heard, HearsUs: true, Compared: true,
+		Paths: []engine.PathStatus{
+			{Address: netip.MustParseAddr("192.0.2.3"), Heard: true, Last: heard},
+			{Address: netip.MustParseAddr("10.0.9.3"), Heard: true, Last: heard},
+		},
+		VIPs: []engine.PeerVIPStatus{
+			{Name: "inside", Role: "standby", Priority: 100, Eligible: true, Epoch: 7},
+			{Name: "mail", Role: "active", Held: true, Priority: 90, Eligible: true, Epoch: 12},
+			{Name: "web", Role: "standby", Priority: 100, Eligible: true, Epoch: 7},
+		},
+	}}}
+}
+
+// armed is a lease that is renewed with each advert.
+func armed() engine.LeaseStatus {
+	return engine.LeaseStatus{Kind: "nft", Time: 2500 * time.Millisecond, Armed: true, Until: At(14, 5, 4.118), Renewals: 1051200}
 }
 
 // web is Active with two addresses of IPv4 and one of IPv6.
@@ -52,6 +79,7 @@ func web(started time.Time) engine.VIPStatus {
 		Reason: "no-response", Entered: "no advert from 192.0.2.3 for 3.414s", Why: "no advert from 192.0.2.3 for 3.414s",
 		Priority: engine.PriorityStatus{Configured: 150, Effective: 150},
 		Interval: time.Second, ActiveDown: 3414 * time.Millisecond,
+		Lease: armed(), Epoch: 7, Standby: "lb2 is ready (priority 100)",
 		Auth: &engine.AuthStatus{Mode: "enforce", Keys: []int{1, 2}, ActiveKey: 2, Refused: 4, Last: &engine.AuthRefusal{
 			Source: netip.MustParseAddr("192.0.2.3"), Detail: "key id 3 unknown", Time: started.Add(2 * time.Hour)}},
 		AdvertsSent: 1051200, AdvertsReceived: 12, ReleasesReceived: 1, Contests: 1,
@@ -68,6 +96,7 @@ func inside(started time.Time) engine.VIPStatus {
 		Reason: "sync", Entered: "moves with web", Why: "moves with web",
 		Priority: engine.PriorityStatus{Configured: 150, Effective: 150},
 		Interval: time.Second, ActiveDown: 3414 * time.Millisecond,
+		Lease: armed(), Epoch: 7, Standby: "lb2 is ready (priority 100)",
 		AdvertsSent: 1051200, LostRestored: 2,
 		Transitions: map[string]uint64{"INIT BACKUP startup": 1, "BACKUP ACTIVE sync": 1},
 	}
@@ -88,6 +117,7 @@ func mail() engine.VIPStatus {
 			Address: netip.MustParseAddr("192.0.2.3"), Priority: 90, Interval: 200 * time.Millisecond, Heard: At(14, 5, 1.978),
 		},
 		Interval: 200 * time.Millisecond, ActiveDown: 737500 * time.Microsecond, ActiveDownDue: At(14, 5, 2.7155),
+		Lease: engine.LeaseStatus{Kind: "nft", Time: 500 * time.Millisecond, Renewals: 120}, Epoch: 12, Standby: "lb2 is Active",
 		AdvertsSent: 120, AdvertsReceived: 9120, ReleasesSent: 2,
 		Transitions: map[string]uint64{"INIT BACKUP startup": 1, "BACKUP ACTIVE no-response": 2, "ACTIVE BACKUP preempted": 2},
 	}

@@ -126,7 +126,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, v := range doc.VIPs {
 		m.vip(v, doc.Now)
+		if doc.Pair != nil {
+			m.gauge(descStandby, float64(control.ReadyPeers(doc.Status, v.Name)), v.Name, v.Interface, strconv.Itoa(int(v.VRID)), v.Family)
+		}
 	}
+	m.pair(doc.Pair, doc.Node.Edge.Pair)
 	for _, v := range doc.Services {
 		m.service(v)
 	}
@@ -225,6 +229,7 @@ func (s sink) vip(v engine.VIPStatus, now time.Time) {
 	s.counter(descRestored, v.LostRestored, id...)
 	s.counter(descContests, v.Contests, id...)
 	s.counter(descHeldAnyway, v.HeldAnyway, id...)
+	s.lease(v, id, with)
 }
 
 // truth is 1 or 0.

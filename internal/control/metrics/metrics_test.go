@@ -38,6 +38,7 @@ func page(t *testing.T, d *controltest.Daemon) string {
 	timings.Late(-time.Second)
 	timings.Failover(metrics.Detect, 3604*time.Millisecond)
 	timings.Failover(metrics.Address, 700*time.Microsecond)
+	timings.Handover(metrics.Taken, 1700*time.Microsecond)
 	h, err := metrics.Page(d, timings)
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ const (
 type Timings struct {
 	lateness prometheus.Histogram
 	failover *prometheus.HistogramVec
+	handover *prometheus.HistogramVec
 }
 
 // NewTimings makes empty histograms.
@@ -40,6 +41,14 @@ func NewTimings() *Timings {
 			Buckets: []float64{100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 5, 10, 30},
 		}, []string{"phase"}),
 	}
+	t.handover = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "vipd_handover_duration_seconds",
+		Help:    "How long peers took to take what this host offered them, by result.",
+		Buckets: []float64{500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5},
+	}, []string{"result"})
+	for _, r := range []Result{Taken, NotTaken} {
+		t.handover.WithLabelValues(string(r))
+	}
 	for _, p := range []Phase{Detect, Address, Announce, Total} {
 		t.failover.WithLabelValues(string(p)) // there from the start, as 0
 	}
@@ -54,7 +63,21 @@ func (t *Timings) Failover(p Phase, took time.Duration) {
 	t.failover.WithLabelValues(string(p)).Observe(max(took, 0).Seconds())
 }
 
+// Result is how a handover ended.
+type Result string
+
+// The results of handovers.
+const (
+	Taken    Result = "taken"
+	NotTaken Result = "late" // the peer did not take it in time
+)
+
+// Handover counts one handover by this host.
+func (t *Timings) Handover(r Result, took time.Duration) {
+	t.handover.WithLabelValues(string(r)).Observe(max(took, 0).Seconds())
+}
+
 // collectors are the histograms for a registry.
 func (t *Timings) collectors() []prometheus.Collector {
-	return []prometheus.Collector{t.lateness, t.failover}
+	return []prometheus.Collector{t.lateness, t.failover, t.handover}
 }
