@@ -19,7 +19,7 @@ import (
 
 // shared are the types below which nothing is ever changed in place: values that
 // hide a pointer, configuration, and snapshots that are replaced as a whole.
-var shared = []string{"time.Time", "netip.Addr", "netip.Prefix", "engine.Config", "engine.VIP", "check.Config", "engine.link", "vrrp.Advert", "engine.Service", "bgp.Config", "bgp.Table"}
+var shared = []string{"time.Time", "netip.Addr", "netip.Prefix", "engine.Config", "engine.VIP", "check.Config", "engine.link", "vrrp.Advert", "engine.Service", "bgp.Config", "bgp.Table", "[]engine.Guarded"}
 
 // memory calls visit with every pointer, map and slice that is reachable from v.
 func memory(v reflect.Value, path string, seen map[uintptr]bool, visit func(path string, address uintptr)) {
@@ -120,10 +120,14 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 			Interface: link, VRID: vrid, Version: 3, Priority: priority, Interval: 100 * time.Millisecond, Preempt: true,
 			Addresses: []netip.Prefix{netip.MustParsePrefix(addr)}, Track: map[string]check.Weight{"svc": {Delta: -60}, "app": {Fault: true}},
 			GARP:   engine.GARP{Repeat: 2, Bursts: []time.Duration{0, 200 * time.Millisecond, time.Second}, Refresh: 3 * time.Second},
-			Notify: true, BeforeHold: 300 * time.Millisecond,
+			Notify: true, BeforeHold: 300 * time.Millisecond, Lease: []engine.LeaseMode{engine.LeaseNone, engine.LeaseNFT, engine.LeaseAddress}[seed%3],
 		}
 	}
+	var pair *engine.Pair // in half of the worlds
 	for i, name := range []string{"lb1", "lb2"} {
+		if seed%2 == 1 {
+			pair = &engine.Pair{Peers: map[string][]netip.Addr{fmt.Sprintf("lb%d", 2-i): {netip.AddrFrom4([4]byte{192, 0, 2, byte(2 - i)})}}}
+		}
 		p := uint8(150 - 50*i)
 		w.AddHost(name, engine.Config{
 			Node: name,
@@ -141,7 +145,7 @@ func busy(t *testing.T, seed uint64) (w *sim.World, lb1 *sim.Host) {
 				"edge": {Service: bgp.Service{Prefixes: prefixes("10.0.0.1/32")}, FollowVIP: "inside"},
 			},
 			BGP:       &bgp.Config{LocalAS: 65101, Neighbors: map[string]bgp.Neighbor{"tor": {RemoteAS: 65001, Families: []bgp.Family{bgp.IPv4}}}},
-			DrainWait: 700 * time.Millisecond,
+			DrainWait: 700 * time.Millisecond, Pair: pair,
 		}, "eth0", "eth1", "lo")
 	}
 	lb1 = w.Host("lb1")
@@ -231,6 +235,10 @@ func TestCloneGoesItsOwnWay(t *testing.T) {
 					at = next
 				}
 				for _, a := range e.Step(at, ev) {
+					if tell, ok := a.(engine.Tell); ok {
+						did = append(did, fmt.Sprintf("%v tells %+v", at.Sub(now), *tell.State))
+						continue
+					}
 					did = append(did, fmt.Sprintf("%v %+v", at.Sub(now), a))
 				}
 			}

@@ -74,6 +74,9 @@ func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
 	if v.failures >= giveUpAfter && now.Before(v.blockedUntil) {
 		list = append(list, Blocker{Kind: BlockedKernel, Text: v.lastErr, Ends: v.blockedUntil})
 	}
+	if v.lease.fails >= giveUpAfter && now.Before(v.blockedUntil) {
+		list = append(list, Blocker{Kind: BlockedKernel, Text: "its lease cannot be had: " + v.lease.err, Ends: v.blockedUntil})
+	}
 	if !v.blockedUntil.IsZero() && !now.Before(v.blockedUntil) {
 		v.blockedUntil = time.Time{}
 	}

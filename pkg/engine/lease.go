@@ -203,7 +203,7 @@ func (e *Engine) dropLease(now time.Time, v *vip) {
 // forgetLease ends what is known of a lease when v gets one of another kind, or
 // none. What is held stays held; a takeover that waited for it listens again.
 func (e *Engine) forgetLease(now time.Time, v *vip) {
-	v.lease.armed, v.lease.asked, v.lease.err = false, time.Time{}, ""
+	v.lease.armed, v.lease.asked, v.lease.fails, v.lease.err = false, time.Time{}, 0, ""
 	if v.router.Due() {
 		v.router.Relisten(now)
 	}
