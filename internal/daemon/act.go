@@ -36,6 +36,8 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 			Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Is4(),
 			Addresses: a.Addresses, Repeat: a.Repeat, Interval: a.Interval, Cause: a.Cause, Left: d.announced(a.VIP),
 		})
+	case engine.Hush:
+		d.announcer.Cancel(a.VIP)
 	case engine.SetSpeaker:
 		d.setSpeaker(a.Config)
 	case engine.SetTable:

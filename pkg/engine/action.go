@@ -83,6 +83,9 @@ type (
 		Cause     string // takeover, contest, link, refresh: label of vipd_garp_sent_total
 	}
 
+	// Hush ends what is left of the bursts of a VIP: another host announces it.
+	Hush struct{ VIP string }
+
 	// Tell tells all peers, on every path, how this host stands. Nothing in the
 	// state is changed afterwards.
 	Tell struct{ State *pair.State }
@@ -161,6 +164,7 @@ func (SetGuard) action()      {}
 func (SetLease) action()      {}
 func (RenewLease) action()    {}
 func (Announce) action()      {}
+func (Hush) action()          {}
 func (Tell) action()          {}
 func (RunFence) action()      {}
 func (StopFence) action()     {}

@@ -61,9 +61,24 @@ func (v *vip) planBursts(now time.Time, cause string) {
 // announceDue sends the bursts and refreshes that are due. None are planned
 // unless the kernel has the addresses. While the VIP is offered to a peer they wait:
 // they would turn the clients back to who is about to close.
+// announceAt is when something is to be announced next. While v is offered to a
+// peer nothing is: clients that follow the new holder would come back to this
+// host, which is about to close.
+func (v *vip) announceAt() time.Time {
+	if v.offer.to != "" {
+		return time.Time{}
+	}
+	return earliest(v.burstDue(), v.refreshAt, v.claimAt)
+}
+
+// announceDue sends the bursts and refreshes that are due, and answers claims.
+// None are planned unless the kernel has the addresses.
 func (e *Engine) announceDue(now time.Time, v *vip) {
 	if v.offer.to != "" {
 		return
+	}
+	if !v.claimAt.IsZero() && !now.Before(v.claimAt) {
+		e.answerClaim(now, v)
 	}
 	due := false
 	for len(v.bursts) > 0 && !now.Before(v.bursts[0]) {

@@ -92,6 +92,7 @@ func (e *Engine) offerTo(now time.Time, v *vip, p *peer) bool {
 		most += m.cfg.BeforeHold
 	}
 	v.offer = offer{to: p.name, since: now, until: now.Add(most)}
+	e.do(Hush{VIP: v.name}) // the last word is to be that of the new holder
 	e.pair.stirred = true
 	e.schedule(v)
 	return true

@@ -92,6 +92,7 @@ func (v *vip) next() time.Time {
 	if v.offer.to == "" {
 		next = earliest(next, v.burstDue(), v.refreshAt)
 	}
+	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.announceAt(), v.copyAt, v.blockedUntil, v.hookDue, v.offer.until)
 	if v.drained != nil {
 		next = earliest(next, v.drained.Until)
 	}
@@ -125,9 +126,6 @@ func (e *Engine) wake(now time.Time, v *vip) {
 		v.lookAt = time.Time{}
 		e.reconcile(now, v)
 	}
-	if !v.claimAt.IsZero() && !now.Before(v.claimAt) {
-		e.answerClaim(now, v)
-	}
 	if !v.hookDue.IsZero() && !now.Before(v.hookDue) {
 		e.hookLate(now, v)
 	}
@@ -155,6 +153,9 @@ func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
 			e.becomeBackup(now, v, out.Reason, cause)
 		case vrrp.Initialize:
 		}
+	}
+	if v.offer.taken {
+		out.Advertise = false // a switch would send to this host what is the new holder's
 	}
 	if out.Advertise {
 		e.renew(now, v)

@@ -288,3 +288,171 @@ func (h *Host) plan() {
 		h.step(engine.Wake{})
 	})
 }
+
+// act does what the daemon would do.
+func (h *Host) act(a engine.Action) {
+	life := h.life
+	switch a := a.(type) {
+	case engine.SendAdvert:
+		h.traceAdvert(a)
+		h.w.carry(h, a)
+	case engine.SetAddresses:
+		h.newest[owner(a)] = a.Seq
+		h.w.after(kernelDelay, func() { h.apply(life, a) })
+	case engine.SetGuard:
+		h.setGuard(a)
+	case engine.SetLease:
+		h.setLease(a)
+	case engine.RenewLease: // done already
+	case engine.RunFence:
+		h.fence(a)
+	case engine.StopFence, engine.RememberFence:
+	case engine.Tell:
+		h.tell(a.State)
+	case engine.Announce:
+		h.announce(a)
+	case engine.Hush: // a burst takes no time here
+	case engine.SetSpeaker:
+		h.setSpeaker(a.Config)
+	case engine.SetTable:
+		h.setTable(a)
+	case engine.RunCheck:
+		if by := h.masked[a.Check]; by != "" {
+			h.w.breaks("%s probes %s, which is masked %s", h.name, a.Check, by)
+		}
+		h.w.after(probeDelay, func() {
+			if h.life == life {
+				h.step(engine.CheckDone{Check: a.Check, OK: !h.failing[a.Check], Detail: "simulated"})
+			}
+		})
+	case engine.WatchCheck:
+		h.watch(a)
+	case engine.Notify:
+		h.w.trace(h.name, "tells that %s is %s", a.Name, a.State)
+		h.w.after(hookDelay, func() {
+			if h.life == life {
+				h.step(engine.NotifyDone{Group: a.Group, Name: a.Name, State: a.State})
+			}
+		})
+	case engine.RunHook:
+		h.runHook(a)
+	case engine.StopHook:
+		if h.waiting[a.VIP] == a.Seq {
+			delete(h.waiting, a.VIP)
+			h.w.trace(h.name, "stops before_hold of %s", a.VIP)
+		}
+	case engine.Report:
+		h.moved, h.speaker.moved = true, true
+		if a.Record.Type == engine.RecordMask {
+			h.masked[a.Record.Name] = a.Record.To
+		}
+		h.w.trace(h.name, "%s", a.Record.Text)
+	case engine.Answer:
+		h.w.trace(h.name, "answers: %s", a.Text)
+	}
+}
+
+// runHook runs a before_hold.
+func (h *Host) runHook(a engine.RunHook) {
+	h.w.trace(h.name, "runs before_hold of %s", a.Name)
+	if _, runs := h.waiting[a.Name]; runs {
+		h.w.breaks("%s runs two before_hold of %s at once", h.name, a.Name)
+	}
+	h.waiting[a.Name] = a.Seq
+	result, takes := engine.HookOK, hookDelay
+	switch h.hook {
+	case HookHangs:
+		return
+	case HookFails:
+		result = engine.HookFailed
+	case HookSlow:
+		takes = slowHook
+	case HookFast:
+	}
+	life := h.life
+	h.w.after(takes, func() {
+		if h.life != life || h.waiting[a.Name] != a.Seq {
+			return
+		}
+		delete(h.waiting, a.Name)
+		h.step(engine.HookDone{VIP: a.Name, Seq: a.Seq, Result: result, Detail: "simulated"})
+	})
+}
+
+// traceAdvert writes the first advert of a series: those that repeat it say
+// nothing new.
+func (h *Host) traceAdvert(a engine.SendAdvert) {
+	if a.Advert.Priority == vrrp.PriorityRelease {
+		delete(h.said, a.VIP)
+	} else if h.said[a.VIP] == a.Advert.Priority {
+		return
+	} else {
+		h.said[a.VIP] = a.Advert.Priority
+	}
+	from := ""
+	if a.VMAC {
+		from = " from the virtual MAC"
+	}
+	h.w.trace(h.name, "advertises %s with priority %d%s", a.VIP, a.Advert.Priority, from)
+}
+
+// apply is the kernel changing its addresses, and telling.
+func (h *Host) apply(life uint64, a engine.SetAddresses) {
+	if h.life != life || !h.powered || h.newest[owner(a)] != a.Seq {
+		return // the newest wish replaces older ones
+	}
+	if _, runs := h.waiting[a.VIP]; runs && a.Present {
+		h.w.breaks("%s opens %s while its before_hold runs", h.name, a.VIP)
+	}
+	who := owner(a)
+	had := h.kernel[who]
+	switch {
+	case h.refuses != "":
+	case a.Present:
+		h.kernel[who] = &present{link: a.Interface, addresses: a.Addresses}
+		if a.Lifetime > 0 {
+			h.kernel[who].ends = h.w.now.Add(a.Lifetime)
+		}
+		h.stolen[who] = false
+		h.w.exclusive(a.VIP, h)
+	default:
+		delete(h.kernel, who)
+		h.stolen[who] = false
+	}
+	if a.Service != "" {
+		h.leavesAfterRoutes(had, h.kernel[who])
+	}
+	if now := h.kernel[who]; (now == nil) != (had == nil) || now != nil && !slices.Equal(now.addresses, had.addresses) {
+		h.sight(a.Interface)
+	}
+	h.step(engine.AddressesApplied{VIP: a.VIP, Service: a.Service, Seq: a.Seq, Err: h.refuses, Took: time.Millisecond})
+}
+
+// announce turns the clients of a VIP to this host, if its frames get out. Only
+// who holds the addresses may announce them.
+func (h *Host) announce(a engine.Announce) {
+	v, _ := h.VIP(a.VIP)
+	if v.State != engine.Active {
+		h.w.breaks("%s announces %s while it is %s", h.name, a.VIP, v.State)
+	}
+	if v.Handover != nil {
+		h.w.breaks("%s announces %s, which it hands to %s", h.name, a.VIP, v.Handover.To)
+	}
+	if h.kernel[a.VIP] == nil && !h.stolen[a.VIP] && v.Priority.Configured != vrrp.PriorityOwner {
+		h.w.breaks("%s announces %s without having its addresses", h.name, a.VIP)
+	}
+	if !h.reaches(a.Interface) {
+		return
+	}
+	if h.w.cache[a.VIP] != h.name {
+		h.w.trace(h.name, "garp for %s (%s) turns the clients", a.VIP, a.Cause)
+	}
+	h.w.cache[a.VIP] = h.name
+	h.w.claim(h, a)
+	life := h.life
+	h.w.at(h.w.now.Add(announceDelay), func() {
+		if h.life == life {
+			h.step(engine.AnnouncementSent{VIP: a.VIP})
+		}
+	})
+}

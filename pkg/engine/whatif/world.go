@@ -109,7 +109,7 @@ func (w *world) act(a engine.Action) {
 		w.heard(a)
 	case engine.SetAddresses:
 		w.setAddresses(a)
-	case engine.Announce, engine.SetSpeaker, engine.RenewLease, engine.Tell, engine.RunFence, engine.StopFence, engine.RememberFence:
+	case engine.Announce, engine.Hush, engine.SetSpeaker, engine.RenewLease, engine.Tell, engine.RunFence, engine.StopFence, engine.RememberFence:
 	case engine.SetGuard:
 		w.after(kernelTakes, engine.GuardSet{Seq: a.Seq})
 	case engine.SetLease:
