@@ -161,6 +161,15 @@ func (l *Lab) CutOneWay(from, to *Host) error {
 // percent, 0 to 100. A nil host means all hosts. A frame that meets two losses
 // must survive both.
 func (l *Lab) Loss(from, to *Host, percent float64, match Match) error {
+	return l.lose(from.ports(), to.ports(), percent, match)
+}
+
+// LossOn is [Lab.Loss] on one segment only, between two hosts.
+func (l *Lab) LossOn(s *Segment, from, to *Host, percent float64, match Match) error {
+	return l.lose(from.portsOn(s), to.portsOn(s), percent, match)
+}
+
+func (l *Lab) lose(from, to []string, percent float64, match Match) error {
 	if !(percent >= 0 && percent <= 100) {
 		return fmt.Errorf("lose frames: %v percent is outside 0–100", percent)
 	}
@@ -168,7 +177,7 @@ func (l *Lab) Loss(from, to *Host, percent float64, match Match) error {
 	if err != nil {
 		return fmt.Errorf("lose frames: %w", err)
 	}
-	if err := l.faults.drop(from.ports(), to.ports(), matches, chance(percent)); err != nil {
+	if err := l.faults.drop(from, to, matches, chance(percent)); err != nil {
 		return fmt.Errorf("lose frames: %w", err)
 	}
 	return nil
@@ -244,6 +253,17 @@ func (h *Host) ports() []string {
 	var out []string
 	for _, k := range h.cables() {
 		out = append(out, k.port)
+	}
+	return out
+}
+
+// portsOn names the host's ports in one switch.
+func (h *Host) portsOn(s *Segment) []string {
+	var out []string
+	for _, k := range h.cables() {
+		if k.segment == s {
+			out = append(out, k.port)
+		}
 	}
 	return out
 }

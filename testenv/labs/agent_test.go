@@ -191,6 +191,7 @@ func (a *agent) must(args ...string) string {
 // status is the part of vipd.status/v1 that the labs look at.
 type status struct {
 	VIPs []vipStatus `json:"vips"`
+	Pair *pairStatus `json:"pair"`
 	Node struct {
 		Config configStatus `json:"config"`
 		Edge   struct {
@@ -201,6 +202,17 @@ type status struct {
 			} `json:"packets_dropped"`
 		} `json:"edge"`
 	} `json:"node"`
+}
+
+type pairStatus struct {
+	Peers []struct {
+		Name    string `json:"name"`
+		Heard   bool   `json:"heard"`
+		HearsUs bool   `json:"hears_us"`
+		Paths   []struct {
+			Heard bool `json:"heard"`
+		} `json:"paths"`
+	} `json:"peers"`
 }
 
 type configStatus struct {
@@ -222,6 +234,7 @@ type vipStatus struct {
 	Restored    int            `json:"addresses_restored"`
 	Sent        int            `json:"adverts_sent"`
 	Transitions map[string]int `json:"transitions"`
+	Disbelieved int            `json:"adverts_disbelieved"`
 	Priority    struct {
 		Effective int `json:"effective"`
 	} `json:"priority"`

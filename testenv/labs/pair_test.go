@@ -86,7 +86,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestKillDaemon: without a guard a killed daemon leaves its address; the
+// TestKillDaemon: a killed daemon leaves its address, which answers nothing; the
 // restarted one removes it and joins again.
 func TestKillDaemon(t *testing.T) {
 	p, lb1, lb2, _ := started(t, 100*time.Millisecond, "preempt = false")
