@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 )
 
 // A probe is 16 bytes; its answer is the same 16 bytes and the host's name.
@@ -31,7 +34,14 @@ type Responder struct {
 	conns []*net.UDPConn
 	wg    sync.WaitGroup
 	count atomic.Uint64
+
+	mu   sync.Mutex
+	late []time.Time
 }
+
+// lateRead is how long a probe may wait for a responder before that counts as one
+// that was not scheduled.
+const lateRead = 5 * time.Millisecond
 
 // Respond starts a responder on a UDP port, over IPv4 and, where the kernel has
 // it, IPv6.
@@ -59,12 +69,30 @@ func (h *Host) Respond(port uint16) (*Responder, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("respond on port %d of %s: %w", port, h.Name, err), r.Close())
 	}
+	for _, c := range r.conns {
+		if err := stamped(c); err != nil {
+			return nil, errors.Join(fmt.Errorf("respond on port %d of %s: %w", port, h.Name, err), r.Close())
+		}
+	}
 	r.wg.Go(func() { r.serve(r.conns[0], source4) })
 	if len(r.conns) == 2 {
 		r.wg.Go(func() { r.serve(r.conns[1], source6) })
 	}
 	h.lab.onClose(r.Close)
 	return r, nil
+}
+
+// stamped has the kernel tell when each datagram came.
+func stamped(c *net.UDPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	})
+	return errors.Join(err, failed)
 }
 
 func (r *Responder) serve(c *net.UDPConn, source func(oob []byte) []byte) {
@@ -76,6 +104,11 @@ func (r *Responder) serve(c *net.UDPConn, source func(oob []byte) []byte) {
 		}
 		if err != nil || n != probeLen || binary.BigEndian.Uint32(buf) != probeMagic {
 			continue
+		}
+		if came := stamp(oob[:oobn]); time.Since(came) > lateRead {
+			r.mu.Lock()
+			r.late = append(r.late, came)
+			r.mu.Unlock()
 		}
 		answer := append(buf[:probeLen:probeLen], r.name...)
 		if _, _, err := c.WriteMsgUDPAddrPort(answer, source(oob[:oobn]), from); err == nil {
@@ -103,6 +136,15 @@ func source6(oob []byte) []byte {
 		out.IfIndex = cm.IfIndex
 	}
 	return out.Marshal()
+}
+
+// Late is when probes came that waited more than 5 ms until the machine let the
+// responder run. Where the address left the host meanwhile, their loss is not that
+// of the program under test.
+func (r *Responder) Late() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.late)
 }
 
 // Answered is how many probes the host has answered so far.

@@ -29,6 +29,7 @@ type spec struct {
 	hotplug  bool       // the interface will be deleted and made again
 	watch    string     // how the service of the host is watched: byEvent, byPoll; "" = not at all
 	checks   *checkKind // many checks, nil = none
+	guard    *guarded   // for the chapter about the guard, nil = as a user would begin
 }
 
 // The lab is 198.18.0.0/16, a network for benchmarks (RFC 2544): virtual
@@ -70,7 +71,8 @@ type daemon struct {
 type running interface {
 	stop(context.Context) error
 	reload(spec) error
-	pids() []int // of the first processes of its groups
+	signal(syscall.Signal) error // to all of its processes
+	pids() []int                 // of the first processes of its groups
 	command(ctx context.Context, words ...string) error
 	output() string
 }
@@ -104,9 +106,14 @@ func (v *vipd) write(s spec) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[node]\nname = %q\n", v.host.Name)
 	b.WriteString(s.vipdCheck(v.host))
+	talk, err := s.guard.vipd(v.host)
+	if err != nil {
+		return err
+	}
+	b.WriteString(talk)
 	for _, vrid := range s.vrids() {
-		fmt.Fprintf(&b, "[vip.v%d]\ninterface = \"eth0\"\nvrid = %d\npriority = %d\nadvert_interval = \"%s\"\naddresses = [\"%s\"]\n",
-			vrid, vrid, s.priority, s.interval, address(vrid))
+		fmt.Fprintf(&b, "[vip.v%d]\ninterface = \"eth0\"\nvrid = %d\npriority = %d\nadvert_interval = \"%s\"\naddresses = [\"%s\"]\n%s",
+			vrid, vrid, s.priority, s.interval, strings.Join(s.addresses(vrid), "\", \""), s.guard.vip())
 		if s.watch != "" {
 			b.WriteString("track = [\"service\"]\n")
 		}
@@ -131,6 +138,8 @@ func (v *vipd) reload(s spec) error {
 	return v.proc.Signal(syscall.SIGHUP)
 }
 
+func (v *vipd) signal(sig syscall.Signal) error { return v.proc.SignalGroup(sig) }
+
 func (v *vipd) pids() []int    { return []int{v.proc.Pid()} }
 func (v *vipd) output() string { return v.proc.Output() }
 
@@ -145,9 +154,12 @@ func (s spec) config(h *testenv.Host) peers.Config {
 	file, router := s.keepalivedCheck(h)
 	for _, vrid := range s.vrids() {
 		c.Routers = append(c.Routers, peers.Router{
-			VRID: uint8(vrid), Priority: uint8(s.priority), Interval: s.interval, Addresses: []string{address(vrid).String()},
-			Extra: router,
+			VRID: uint8(vrid), Priority: uint8(s.priority), Interval: s.interval, Addresses: s.addresses(vrid), Extra: router,
 		})
+		if g := s.guard; g != nil {
+			r := &c.Routers[len(c.Routers)-1]
+			r.VMAC, r.NoPreempt = g.vmac, g.stays
+		}
 	}
 	c.Extra = file
 	if s.hotplug {
@@ -168,6 +180,7 @@ func startKeepalived(h *testenv.Host, s spec) (running, error) {
 
 func (k keepalived) stop(ctx context.Context) error               { return k.Stop(ctx) }
 func (k keepalived) reload(s spec) error                          { return k.Reload(s.config(k.host)) }
+func (k keepalived) signal(sig syscall.Signal) error              { return k.Process.SignalGroup(sig) }
 func (k keepalived) pids() []int                                  { return []int{k.Process.Pid()} }
 func (k keepalived) output() string                               { return k.Process.Output() }
 func (k keepalived) command(_ context.Context, _ ...string) error { return errNone }
@@ -180,7 +193,7 @@ type frr struct {
 }
 
 func startFRR(h *testenv.Host, s spec) (running, error) {
-	if s.watch != "" {
+	if s.watch != "" || s.guard != nil {
 		return nil, errNone
 	}
 	c := s.config(h)
@@ -203,6 +216,7 @@ func (f frr) stop(ctx context.Context) error {
 }
 
 func (f frr) reload(spec) error                            { return errNone }
+func (f frr) signal(syscall.Signal) error                  { return errNone }
 func (f frr) pids() []int                                  { return []int{f.Zebra.Pid(), f.VRRPD.Pid()} }
 func (f frr) output() string                               { return f.VRRPD.Output() }
 func (f frr) command(_ context.Context, _ ...string) error { return errNone }

@@ -28,6 +28,8 @@ var (
 	announcements = part{"# Anycast\n", (*bench).introduceAnycast, "best rival", "vipd ÷ best rival", anycastNotMeasured}
 )
 
+var guards = part{"# Guard\n", (*bench).introduceGuard, "keepalived", "vipd ÷ keepalived", guardNotMeasured}
+
 // write makes the document.
 func (b *bench) write() error {
 	old := ""
@@ -53,10 +55,11 @@ func (b *bench) write() error {
 func (b *bench) document(old string) string {
 	var s strings.Builder
 	first, second, _ := strings.Cut(old, announcements.heading)
+	second, third, _ := strings.Cut(second, guards.heading)
 	for _, c := range []struct {
 		*part
 		old string
-	}{{&failovers, strings.TrimPrefix(first, failovers.heading)}, {&announcements, second}} {
+	}{{&failovers, strings.TrimPrefix(first, failovers.heading)}, {&announcements, second}, {&guards, third}} {
 		text := b.chapter(c.part)
 		if text == "" {
 			text = strings.TrimSpace(c.old)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/vipd/vipd/testenv"
@@ -61,7 +62,17 @@ func (h handover) once(ctx context.Context, p *pair, part float64, t *table) err
 		return err
 	}
 	p.steps(away, t)
-	return h.note(probes.Stop(), p.daemon.name, away, back, t)
+	r := probes.Stop()
+	if p.spec.guard != nil {
+		t.add("probes", "", p.daemon.name, float64(r.Sent))
+		t.add("moves", "", p.daemon.name, 2)
+		late := 0
+		for _, service := range p.responders {
+			late += len(slices.DeleteFunc(service.Late(), func(at time.Time) bool { return at.Before(away) }))
+		}
+		t.add("probes that waited for a service that was not run", "", p.daemon.name, float64(late))
+	}
+	return h.note(r, p.daemon.name, away, back, t)
 }
 
 func (h handover) note(r *testenv.Report, name string, away, back time.Time, t *table) error {

@@ -42,7 +42,7 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each cost")
 	flag.DurationVar(&p.loss, "loss", time.Minute, "how long adverts are lost")
 	flag.DurationVar(&p.cost, "cost", 8*time.Second, "how long CPU time is counted")
-	flag.StringVar(&only, "only", "", "measurements, or groups of them, separated by commas: anycast, "+strings.Join(names(), ", "))
+	flag.StringVar(&only, "only", "", "measurements, or groups of them, separated by commas: anycast, guard, "+strings.Join(names(), ", "))
 	flag.StringVar(&p.out, "out", "", "file to write; standard output when empty")
 	flag.Parse()
 	if only != "" {
@@ -135,6 +135,13 @@ var measurements = []measurement{
 	{"anycast-speaker", measureSpeaker},
 	{"anycast-session", measureSession},
 	{"anycast-many", measureMany},
+	{"guard-hang", measureHang},
+	{"guard-moves", measureMoves},
+	{"guard-check", measureGuardCheck},
+	{"guard-start", measureGuardStart},
+	{"guard-loss", measureGuardLoss},
+	{"guard-spoof", measureSpoof},
+	{"guard-cost", measureGuardCost},
 }
 
 func names() []string {

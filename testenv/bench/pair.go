@@ -27,6 +27,9 @@ type pair struct {
 	agents   [2]running
 	services [2]*testenv.Process // where they are watched
 	wire     *testenv.Observer   // at the client
+	mallory  *testenv.Host       // nil until somebody attacks
+
+	responders [2]*testenv.Responder
 }
 
 // newPair builds the lab and starts the daemon on both hosts.
@@ -60,7 +63,10 @@ func emptyPair(d daemon, s spec) (*pair, error) {
 		if p.hosts[i], err = p.lab.Host(fmt.Sprintf("lb%d", i+1), fmt.Sprintf("198.18.1.%d/16", i+1)); err != nil {
 			return nil, errors.Join(err, p.close())
 		}
-		if _, err := p.hosts[i].Respond(servicePort); err != nil {
+		if p.responders[i], err = p.hosts[i].Respond(servicePort); err != nil {
+			return nil, errors.Join(err, p.close())
+		}
+		if err := s.guard.attach(p.lab, p.hosts[i]); err != nil {
 			return nil, errors.Join(err, p.close())
 		}
 	}
@@ -100,9 +106,10 @@ func (p *pair) until(ctx context.Context, host string) error {
 	return answered(ctx, probes, host)
 }
 
-func (p *pair) probe() (*testenv.Prober, error) {
-	return p.client.Probe(netip.AddrPortFrom(served, servicePort), testenv.ProbeRate)
-}
+func (p *pair) probe() (*testenv.Prober, error) { return p.client.Probe(p.target(), testenv.ProbeRate) }
+
+// target is what clients probe.
+func (p *pair) target() netip.AddrPort { return netip.AddrPortFrom(served, servicePort) }
 
 // answered waits until a host answers a probe sent from now on.
 func answered(ctx context.Context, probes *testenv.Prober, host string) error {

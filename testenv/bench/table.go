@@ -5,12 +5,14 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // table is one measurement: a row for each figure, a column for each daemon.
 type table struct {
 	title, text string
 	keys        []string // labels of the rows that the summary shows
+	mu          sync.Mutex
 	part        *part    // of the document
 	columns     []string // the daemons in order, ours first
 	rivals      []string // the columns that ours is compared with, by the best of them
@@ -29,6 +31,12 @@ func newTable(title, text string, keys ...string) *table {
 		title: title, text: text, keys: keys, part: &failovers, columns: []string{"vipd", "keepalived", "frr"}, rivals: []string{"keepalived"},
 		failures: map[string][]string{},
 	}
+}
+
+// guard makes it a table of the chapter about the guard.
+func (t *table) guard(columns ...string) *table {
+	t.part, t.columns = &guards, columns
+	return t
 }
 
 // against makes it a table of the anycast part, of these columns and rivals.
@@ -55,8 +63,10 @@ func (t *table) comparison() string {
 	return t.columns[0] + " ÷ the best"
 }
 
-// add adds a sample.
+// add adds a sample. It may be called from any goroutine.
 func (t *table) add(label, unit, daemon string, value float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	i := slices.IndexFunc(t.rows, func(r *row) bool { return r.label == label })
 	if i < 0 {
 		i = len(t.rows)
@@ -67,6 +77,8 @@ func (t *table) add(label, unit, daemon string, value float64) {
 
 // failed notes a run that gave no figures.
 func (t *table) failed(daemon string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	t.failures[daemon] = append(t.failures[daemon], text)
 }

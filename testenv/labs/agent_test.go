@@ -54,10 +54,12 @@ const servicePort = 8080
 
 // pair is a client and two hosts, each with the service on it.
 type pair struct {
-	t      *testing.T
-	lab    *testenv.Lab
-	client *testenv.Host
-	hosts  []*testenv.Host // lb1, lb2
+	t        *testing.T
+	lab      *testenv.Lab
+	client   *testenv.Host
+	hosts    []*testenv.Host      // lb1, lb2
+	services []*testenv.Responder // theirs
+	taps     []*testenv.Observer  // of the client and the hosts, see listen
 }
 
 // newPair builds the lab. Programs that it needs beside vipd are named.
@@ -67,9 +69,11 @@ func newPair(t *testing.T, programs ...string) *pair {
 	p.client = p.host("client", "192.0.2.10/24", "fd00:2::10/64")
 	for i, prefix := range hosts4 {
 		h := p.host(fmt.Sprintf("lb%d", i+1), prefix, fmt.Sprintf("fd00:2::%d/64", i+2))
-		if _, err := h.Respond(servicePort); err != nil {
+		service, err := h.Respond(servicePort)
+		if err != nil {
 			t.Fatal(err)
 		}
+		p.services = append(p.services, service)
 		p.hosts = append(p.hosts, h)
 	}
 	return p
