@@ -2,6 +2,8 @@ package labs
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -144,6 +146,13 @@ func TestHostileChannel(t *testing.T) {
 		"another process": func(from, to int, _ []byte) []byte {
 			b, _ := key.Seal(nil, channel.Header{Type: channel.TypeState, From: p.hosts[from].Name, To: p.hosts[to].Name, Boot: rnd.Uint64() | 1, Seq: 1}, nil)
 			return b
+		},
+		"another version": func(_, _ int, real []byte) []byte {
+			b := slices.Clone(real[:len(real)-sha256.Size])
+			b[4]++
+			mac := hmac.New(sha256.New, []byte(strings.Repeat("k", 32)))
+			mac.Write(b)
+			return mac.Sum(b)
 		},
 		"noise": func(_, _ int, _ []byte) []byte { return random(rnd, rnd.IntN(1400)) },
 	}
