@@ -273,7 +273,7 @@ func (e *Engine) told(now time.Time, v *vip) pair.VIP {
 	case v.router.State() == vrrp.Backup:
 		r.Role = pair.Standby
 		r.Asks = e.asks(now, v)
-	case v.router.State() == vrrp.Active && v.quiet:
+	case v.router.State() == vrrp.Active && v.quiet && e.holder(now, v) != nil:
 		r.Role = pair.Standby // the old holder serves on until the addresses are here
 	case v.router.State() == vrrp.Active:
 		r.Role = pair.Active

@@ -176,14 +176,17 @@ func (e *Engine) fillVacancies(now time.Time) {
 	}
 }
 
-// vacant reports whether v is this host's to take now: every other host of the
-// pair is heard, holds it not, and knows how we stand to it, and of all that could
-// hold it we come first. Two hosts cannot both find this: who is second knows it
-// from the very word that the first one acts on.
+// vacant reports whether v is this host's to take now, without waiting.
 func (e *Engine) vacant(now time.Time, v *vip) bool {
-	if e.cfg.Pair == nil || len(e.pair.peers) == 0 || v.router.State() != vrrp.Backup || v.router.Due() || len(v.blockers) > 0 {
-		return false
-	}
+	return e.cfg.Pair != nil && len(e.pair.peers) > 0 && v.router.State() == vrrp.Backup && !v.router.Due() && len(v.blockers) == 0 && e.ours(now, v)
+}
+
+// ours reports whether every other host of the pair is heard, holds v not, and
+// knows how we stand to it, and of all that could hold it we come first. Two hosts
+// that take it in the Step in which they find this cannot both find it: who is
+// second knows it from the very word that the first one acts on
+// (docs/model/vacancy.pml).
+func (e *Engine) ours(now time.Time, v *vip) bool {
 	ours := e.told(now, v)
 	if ours != v.said {
 		return false // the others do not know it yet
@@ -194,6 +197,22 @@ func (e *Engine) vacant(now time.Time, v *vip) bool {
 		r, told := p.vips[v.name]
 		return !told || !e.fresh(now, p) || p.doubtful || p.hearsUs < v.saidSeq || r.Role == pair.Active || r.Held || r.Eligible && outranks(r, ours)
 	})
+}
+
+// listensAgain makes the members of a sync group wait for an Active which were
+// about to take what nobody held, when it is not theirs any more: while the kernel
+// began the lease, or another member was waited for, another host may have come to
+// be the first.
+func (e *Engine) listensAgain(now time.Time, members []*vip) bool {
+	again := false
+	for _, m := range members {
+		if m.router.Vacated() && !e.ours(now, m) {
+			m.router.Relisten(now)
+			e.schedule(m)
+			again = true
+		}
+	}
+	return again
 }
 
 // defers leaves the VIP of an Active that fell silent to a peer that comes first,

@@ -188,7 +188,7 @@ func (e *Engine) promote(now time.Time, v *vip) {
 	}
 	members := v.peers()
 	ready := func(m *vip) bool { return m.router.Due() || m.router.State() == vrrp.Active }
-	if !allOf(members, ready) || !e.clear(now, members) {
+	if !allOf(members, ready) || !e.clear(now, members) || e.listensAgain(now, members) {
 		return
 	}
 	for _, m := range members {

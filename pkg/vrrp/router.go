@@ -244,6 +244,12 @@ func (r *Router) Vacate(now time.Time, reason Reason) {
 	}
 }
 
+// Vacated reports whether the takeover that is due waited for nothing, since
+// nobody else was Active: that must be so still when it is done.
+func (r *Router) Vacated() bool {
+	return r.Due() && r.vacated != "" && r.vacated != ReasonHandover
+}
+
 // Defer waits longer for an Active, although its time has run out.
 func (r *Router) Defer(until time.Time) {
 	if r.state == Backup {
