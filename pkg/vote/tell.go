@@ -12,9 +12,9 @@ func (h *Holder) Until() time.Time {
 	if h.stage == Idle || h.stage == Waiting {
 		return time.Time{}
 	}
-	ends := make([]time.Time, len(h.voters))
+	ends := make([]time.Time, 0, 8)
 	for i := range h.voters {
-		ends[i] = h.voters[i].end(h.base)
+		ends = append(ends, h.voters[i].end(h.base))
 	}
 	slices.SortFunc(ends, time.Time.Compare)
 	return ends[len(ends)-h.cfg.need()]
