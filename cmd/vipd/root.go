@@ -72,6 +72,7 @@ func (a *app) root() *cobra.Command {
 		a.demoCommand(),
 		a.demoRouterCommand(),
 		a.speakerCommand(),
+		a.witnessCommand(),
 		a.completionCommand(),
 		a.versionCommand(),
 	)

@@ -30,6 +30,8 @@ Usage:
     vipd undrain [NAME...]             put them back
     vipd failover NAME                 give a vip that is ACTIVE here to a peer
 
+    vipd witness --key-file FILE       the third vote of a pair, on a third machine
+
     vipd demo                          watch failovers, timed, in a lab of its own
     vipd init vip | anycast            print a commented starting file
     vipd import-keepalived FILE        convert keepalived.conf, with a report of each line

@@ -57,6 +57,16 @@ func (b *builder) pair(c *Config) {
 	}
 }
 
+// ParseListen reads an IP address and port to listen on, or :port for all
+// addresses of both families. The error goes on from a name of what was wrong:
+// "must name ...".
+func ParseListen(s string) (netip.AddrPort, error) {
+	if err := checkListen(s); err != nil {
+		return netip.AddrPort{}, err
+	}
+	return listenAddress(s), nil
+}
+
 // listenAddress is an address to listen on that was checked; without a host it is
 // all of both families.
 func listenAddress(s string) netip.AddrPort {
@@ -69,7 +79,7 @@ func listenAddress(s string) netip.AddrPort {
 	return netip.AddrPortFrom(a, uint16(number))
 }
 
-// pairKey reads the key that all hosts share.
+// pairKey reads the key that hosts share, out of the key_file of a section.
 func (b *builder) pairKey(s section) Secret {
 	n := s.find("key_file")
 	name := get[string](s, "key_file")
@@ -81,22 +91,32 @@ func (b *builder) pairKey(s section) Secret {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		hint = ""
 	}
+	var key Secret
+	if err == nil {
+		key, err = ParseKey(name, text)
+	}
+	if err != nil {
+		b.wrong(n, cause(err).Error(), hint)
+		return ""
+	}
+	return key
+}
+
+// ParseKey reads a key that hosts share out of the text of a file: its bytes, or
+// "hex:" and their digits. It has pair.MinKey bytes or more.
+func ParseKey(file, text string) (Secret, error) {
 	key := strings.TrimSpace(text)
-	if digits, ok := strings.CutPrefix(key, "hex:"); ok && err == nil {
-		var bytes []byte
-		if bytes, err = hex.DecodeString(digits); err != nil {
-			err = errors.New(name + ` has more than hexadecimal digits after "hex:"`)
+	if digits, ok := strings.CutPrefix(key, "hex:"); ok {
+		bytes, err := hex.DecodeString(digits)
+		if err != nil {
+			return "", errors.New(file + ` has more than hexadecimal digits after "hex:"`)
 		}
 		key = string(bytes)
 	}
-	if err == nil && len(key) < pair.MinKey {
-		err = fmt.Errorf("%s holds %d bytes, a key has %d or more", name, len(key), pair.MinKey)
+	if len(key) < pair.MinKey {
+		return "", fmt.Errorf("%s holds %d bytes, a key has %d or more", file, len(key), pair.MinKey)
 	}
-	if err == nil {
-		return Secret(key)
-	}
-	b.wrong(n, cause(err).Error(), hint)
-	return ""
+	return Secret(key), nil
 }
 
 // pairRules checks the channel and the other hosts.

@@ -31,7 +31,7 @@ port = 443
 // What the scripts may ask of systemd.
 const (
 	reloadUnits = "daemon-reload"
-	stopForGood = "--no-reload --quiet disable --now vipd.service"
+	stopForGood = "--no-reload --quiet disable --now vipd.service vipd-witness.service"
 )
 
 // TestDebLife: a package is installed, upgraded twice while vipd runs, removed
@@ -146,7 +146,7 @@ func TestDebFiles(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"usr/bin/vipd", "usr/lib/systemd/system/vipd.service", "usr/lib/sysusers.d/vipd.conf", "usr/lib/tmpfiles.d/vipd.conf",
+		"usr/bin/vipd", "usr/lib/systemd/system/vipd.service", "usr/lib/systemd/system/vipd-witness.service", "usr/lib/sysusers.d/vipd.conf", "usr/lib/tmpfiles.d/vipd.conf",
 		"usr/lib/systemd/catalog/vipd.catalog", "usr/share/bash-completion/completions/vipd", "usr/share/zsh/vendor-completions/_vipd",
 		"usr/share/fish/vendor_completions.d/vipd.fish", "usr/share/vipd/reference.toml", "usr/share/vipd/grafana/vipd.json",
 		"usr/share/vipd/prometheus/vipd.rules.yml", "usr/share/doc/vipd/copyright", "usr/share/doc/vipd/licenses.gz",
@@ -202,26 +202,38 @@ func groupOf(t *testing.T, r *root, name string) uint32 {
 	return 0
 }
 
-// TestUnit: systemd understands the installed unit, and finds it closed enough.
+// TestUnit: systemd understands the installed units, and finds them closed enough.
 func TestUnit(t *testing.T) {
 	testenv.Require(t, "dpkg", "systemd-analyze")
 	r := newRoot(t)
 	r.dpkg("-i", pack(t, "deb", "1.0.0"))
-	unit := r.path("usr/lib/systemd/system/vipd.service")
-	for line := range strings.Lines(r.run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", "--root="+r.dir, "/usr/lib/systemd/system/vipd.service")) {
-		if strings.Contains(line, "vipd") {
-			t.Error(line)
+	for name, want := range map[string]struct {
+		threshold string // tenths
+		lines     []string
+	}{
+		"vipd.service": {"25", []string{
+			"Type=notify", "WatchdogSec=", "User=vipd", "LoadCredential=vipd:/etc/vipd/credentials", "ExecStart=/usr/bin/vipd run",
+		}},
+		"vipd-witness.service": {"20", []string{
+			"Type=notify", "DynamicUser=yes", "LoadCredential=witness-key:/etc/vipd/credentials/witness-key", "CapabilityBoundingSet=", "ExecStart=/usr/bin/vipd witness",
+		}},
+	} {
+		path := "/usr/lib/systemd/system/" + name
+		for line := range strings.Lines(r.run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", "--root="+r.dir, path)) {
+			if strings.Contains(line, "vipd") {
+				t.Error(line)
+			}
 		}
-	}
-	out := r.run("systemd-analyze", "security", "--offline=yes", "--threshold=25", "--no-pager", unit)
-	t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
-	text, err := os.ReadFile(unit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range []string{"Type=notify", "WatchdogSec=", "User=vipd", "LoadCredential=vipd:/etc/vipd/credentials", "ExecStart=/usr/bin/vipd run"} {
-		if !strings.Contains(string(text), "\n"+line) {
-			t.Errorf("the unit has no %s", line)
+		out := r.run("systemd-analyze", "security", "--offline=yes", "--threshold="+want.threshold, "--no-pager", r.path(path))
+		t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
+		text, err := os.ReadFile(r.path(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range want.lines {
+			if !strings.Contains(string(text), "\n"+line) {
+				t.Errorf("%s has no %s", name, line)
+			}
 		}
 	}
 }
