@@ -58,9 +58,6 @@ func (v *vip) planBursts(now time.Time, cause string) {
 	}
 }
 
-// announceDue sends the bursts and refreshes that are due. None are planned
-// unless the kernel has the addresses. While the VIP is offered to a peer they wait:
-// they would turn the clients back to who is about to close.
 // announceAt is when something is to be announced next. While v is offered to a
 // peer nothing is: clients that follow the new holder would come back to this
 // host, which is about to close.

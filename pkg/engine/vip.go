@@ -88,10 +88,6 @@ func (v *vip) owner() bool { return v.cfg.Priority == vrrp.PriorityOwner }
 
 // next returns the earliest deadline of the VIP.
 func (v *vip) next() time.Time {
-	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.claimAt, v.copyAt, v.blockedUntil, v.hookDue, v.offer.until)
-	if v.offer.to == "" {
-		next = earliest(next, v.burstDue(), v.refreshAt)
-	}
 	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.announceAt(), v.copyAt, v.blockedUntil, v.hookDue, v.offer.until)
 	if v.drained != nil {
 		next = earliest(next, v.drained.Until)

@@ -30,6 +30,7 @@ func (h *Host) act(a engine.Action) {
 		h.tell(a.State)
 	case engine.Announce:
 		h.announce(a)
+	case engine.Hush: // a burst takes no time here
 	case engine.SetSpeaker:
 		h.setSpeaker(a.Config)
 	case engine.SetTable:
@@ -152,6 +153,9 @@ func (h *Host) announce(a engine.Announce) {
 	v, _ := h.VIP(a.VIP)
 	if v.State != engine.Active {
 		h.w.breaks("%s announces %s while it is %s", h.name, a.VIP, v.State)
+	}
+	if v.Handover != nil {
+		h.w.breaks("%s announces %s, which it hands to %s", h.name, a.VIP, v.Handover.To)
 	}
 	if h.kernel[a.VIP] == nil && !h.stolen[a.VIP] && v.Priority.Configured != vrrp.PriorityOwner {
 		h.w.breaks("%s announces %s without having its addresses", h.name, a.VIP)
