@@ -11,6 +11,7 @@ import (
 	"github.com/vipd/vipd/pkg/check/probe"
 	"github.com/vipd/vipd/pkg/config"
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/fence"
 	"github.com/vipd/vipd/pkg/vrrp/vrrpnet"
 )
 
@@ -38,6 +39,12 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		})
 	case engine.Hush:
 		d.announcer.Cancel(a.VIP)
+	case engine.RunFence:
+		d.fences.runner.Start(a.RunAgent, func(end fence.Ended) { d.post(engine.FenceEnded{Peer: a.Peer, Ended: end}) })
+	case engine.StopFence:
+		d.fences.runner.Stop(a.Peer, a.ID)
+	case engine.RememberFence:
+		d.fences.remember(a.Entry)
 	case engine.SetSpeaker:
 		d.setSpeaker(a.Config)
 	case engine.SetTable:

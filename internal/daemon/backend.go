@@ -124,6 +124,9 @@ func (d *Daemon) command(ev engine.Event) <-chan engine.Answer {
 	case engine.Failover:
 		e.ID = id
 		ev = e
+	case engine.ConfirmFence:
+		e.ID = id
+		ev = e
 	default:
 		answer <- engine.Answer{Refused: true, Text: fmt.Sprintf("%T is not a command", ev)}
 		return answer

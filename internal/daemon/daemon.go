@@ -25,6 +25,7 @@ import (
 	"github.com/vipd/vipd/pkg/config"
 	"github.com/vipd/vipd/pkg/config/disk"
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/fence/agent"
 )
 
 // errEnded answers who wants a turn after the last one.
@@ -84,6 +85,7 @@ type Daemon struct {
 	timings   *metrics.Timings
 	takeovers takeovers // used in turns only
 	leases    *leases
+	fences    *fences
 	pair      pairing
 	speaker   bgpSpeaker
 	pings     atomic.Uint64           // of systemd's watchdog
@@ -111,7 +113,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
 		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), first: cfg, timings: metrics.NewTimings(), takeovers: takeovers{},
-		leases: newLeases(),
+		leases: newLeases(), fences: newFences(opts.StateDir, agent.NewRunner(log)),
 	}
 	d.cfg.Store(cfg)
 	d.journal = journal.Open(journal.Options{
@@ -174,6 +176,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { return d.claims.Run(run, d.claimed) })
 	edges.Go(func() error { d.probes.Run(run); return nil })
 	edges.Go(func() error { d.hooks.Run(run, d.hookDone); return nil })
+	edges.Go(func() error { d.fences.runner.Run(run); return nil })
 	edges.Go(func() error { d.journal.Run(run); return nil })
 	edges.Go(func() error { return d.clock.Run(run, d.alarm) })
 	edges.Go(func() error { d.guard(run); return nil })
@@ -189,18 +192,20 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err != nil {
 		d.log.Warn("drains of the last run are lost", "error", err)
 	}
-	d.turn(func(time.Time) {
+	d.turn(func(now time.Time) {
 		if !resume.IsZero() {
 			d.speaker.resumes = true
 			d.step(engine.Resume{Until: resume})
 		}
 		d.configure(cfg, engine.Actor{})
+		d.restoreFences(now)
 		d.recordingBegun()
 		if len(kept.Drains)+len(kept.Services) > 0 {
 			d.step(engine.RestoreDrains{Drains: kept.Drains, Services: kept.Services})
 		}
 	})
 	edges.Go(func() error { d.keepDrains(run); return nil })
+	edges.Go(func() error { d.keepFences(run); return nil })
 	d.notify("READY=1\nSTATUS=running with " + d.opts.ConfigPath)
 	edges.Go(func() error { d.watchdog(run); return nil })
 
@@ -209,6 +214,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	endEdges(errStopped)
 	edgeErr := edges.Wait()
 	d.endLeases(err == nil)
+	d.endFences()
 	if edgeErr != nil && !errors.Is(edgeErr, errStopped) && err == nil {
 		err = edgeErr
 	}

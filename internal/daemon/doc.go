@@ -5,6 +5,7 @@
 //	netif     addresses, links, gratuitous ARP and unsolicited NA
 //	probe     health checks
 //	hook      the operator's programs that are told of changes
+//	agent     fence devices, which cut peers off
 //	control   the socket that commands come from
 //
 // The goroutine of an edge that has news takes a turn with the engine (loop.go),

@@ -155,6 +155,7 @@ func (d *Daemon) configure(cfg *config.Config, actor engine.Actor) {
 	d.configureHooks(d.cfg.Load(), cfg)
 	d.cfg.Store(cfg)
 	d.probes.Configure(probe.Settings{User: scriptUser(cfg), Log: d.log})
+	d.configureFences(cfg)
 	d.openPorts(cfg)
 	d.configurePair(cfg)
 	d.step(engine.Configure{Config: cfg.Engine, Actor: actor})

@@ -22,7 +22,7 @@ func (e *Engine) Clone() *Engine {
 	moved[&e.pair.timer] = &c.pair.timer
 	c.fences = make([]*fencing, len(e.fences))
 	for i, x := range e.fences {
-		n := &fencing{peer: x.peer, f: x.f.Clone(), told: x.told}
+		n := &fencing{peer: x.peer, f: x.f.Clone(), told: x.told, before: x.before}
 		n.told.Waiting = slices.Clone(x.told.Waiting)
 		c.fenceTimer(n)
 		n.timer.due, n.timer.pos = x.timer.due, x.timer.pos

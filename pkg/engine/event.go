@@ -124,8 +124,8 @@ type (
 	// right after the first Configure.
 	RestoreFences struct {
 		History fence.History
-		Heard   map[string]time.Time // when each peer was heard last
-		Upset   time.Time            // since when this host runs, by the process before; zero = since this start
+		Peers   map[string]FenceMemory
+		Upset   time.Time // since when this host runs, by the process before; zero = since this start
 	}
 
 	// SpeakerUp says that the process that speaks BGP runs. It knows nothing yet.

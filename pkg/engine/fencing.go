@@ -20,6 +20,31 @@ type fencing struct {
 	f     *fence.Fencer
 	told  fence.Situation // last
 	timer timer
+	// before is what the process before this one knew, zero = nothing. It counts
+	// until the peer tells this one.
+	before FenceMemory
+}
+
+// FenceMemory is what a process must know of a peer to go on where the process
+// before it was: when it heard it last, and how both hosts stood then. The two
+// hosts must take turns by the same facts.
+type FenceMemory struct {
+	Heard       time.Time `json:"heard,omitzero"`
+	PeerContent bool      `json:"peer_content"`
+	Holds       bool      `json:"holds"`
+	PeerHolds   bool      `json:"peer_holds"`
+	Preferred   bool      `json:"preferred"`
+}
+
+// FenceMemory returns what is to be kept of each peer for the next process on this
+// host, and since when this one has run without a gap in what it knows.
+func (e *Engine) FenceMemory(now time.Time) (peers map[string]FenceMemory, upset time.Time) {
+	peers = make(map[string]FenceMemory, len(e.fences))
+	for _, x := range e.fences {
+		s := x.told
+		peers[x.peer] = FenceMemory{x.f.Status(now).Heard, s.PeerContent, s.Holds, s.PeerHolds, s.Preferred}
+	}
+	return peers, e.upsetAt()
 }
 
 // configureFences keeps the fencers of peers that stay.
@@ -117,7 +142,8 @@ func orNone(names []string) string {
 // restoreFences tells what an earlier process knew of the peers.
 func (e *Engine) restoreFences(now time.Time, ev RestoreFences) {
 	for _, x := range e.fences {
-		x.f.Restore(now, ev.History, ev.Heard[x.peer])
+		x.before = ev.Peers[x.peer]
+		x.f.Restore(now, ev.History, x.before.Heard)
 		e.timers.set(&x.timer, x.f.Next())
 	}
 	if !ev.Upset.IsZero() {
@@ -129,6 +155,9 @@ func (e *Engine) restoreFences(now time.Time, ev RestoreFences) {
 // heardFence notes that a peer lives.
 func (e *Engine) heardFence(now time.Time, p *peer) {
 	if x := e.fencer(p.name); x != nil {
+		if p.boot != 0 {
+			x.before = FenceMemory{}
+		}
 		e.stepFence(now, x, fence.Heard{Boot: p.boot})
 	}
 }
@@ -167,7 +196,11 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		s.Isolated = fmt.Sprintf("check %s %s", failing[0].name, failing[0].words())
 	}
 	ranked := false
-	if p != nil {
+	switch b := x.before; {
+	case p == nil:
+	case !b.Heard.IsZero():
+		s.PeerContent, s.Holds, s.PeerHolds, s.Preferred, ranked = b.PeerContent, b.Holds, b.PeerHolds, b.Preferred, true
+	default:
 		s.PeerContent = len(p.vips) > 0
 		for _, r := range p.vips { // also those that this host does not have
 			s.PeerContent = s.PeerContent && (r.Role == pair.Active || r.Held)

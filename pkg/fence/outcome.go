@@ -32,3 +32,16 @@ func (e Ended) outcome(v Verb) outcome {
 	}
 	return failed
 }
+
+// Power is what the end of an agent says after [VerbStatus]: "on", "off", or ""
+// when it did not find out.
+func (e Ended) Power() string {
+	switch e.outcome(VerbStatus) {
+	case reads:
+		return "on"
+	case readsOff:
+		return "off"
+	case failed, done:
+	}
+	return ""
+}
