@@ -65,6 +65,12 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 	"refusing": func(d *controltest.Daemon, _ *control.Options) {
 		d.Refuse = "no other host advertises web: it would be nowhere"
 	},
+	"fencing": func(d *controltest.Daemon, _ *control.Options) { controltest.Fencing(d) },
+	"protected": func(d *controltest.Daemon, _ *control.Options) {
+		controltest.Fencing(d)
+		controltest.Heard(&d.Doc)
+	},
+	"living":  func(d *controltest.Daemon, _ *control.Options) { d.Refuse = "lb2 is not off: it was heard 140ms ago" },
 	"anycast": func(d *controltest.Daemon, _ *control.Options) { d.Doc = controltest.Anycast() },
 	"alone":   func(d *controltest.Daemon, _ *control.Options) { d.Doc.VIPs, d.Doc.Checks = nil, nil },
 	"draining": func(d *controltest.Daemon, _ *control.Options) {

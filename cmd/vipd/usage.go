@@ -29,6 +29,10 @@ Usage:
                                        service politely
     vipd undrain [NAME...]             put them back
     vipd failover NAME                 give a vip that is ACTIVE here to a peer
+    vipd fence list | test DEVICE | history
+                                       how silent peers are cut off; read a device
+    vipd fence confirm PEER --i-checked
+                                       state that a peer is off: see vipd-fence(7)
 
     vipd witness --key-file FILE       the third vote of a pair, on a third machine
 

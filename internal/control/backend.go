@@ -6,6 +6,7 @@ import (
 
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/engine/whatif"
+	"github.com/vipd/vipd/pkg/fence"
 )
 
 // Backend is the daemon as the control socket sees it. Every method may be
@@ -30,6 +31,10 @@ type Source interface {
 	// there is not.
 	WhatIf(ctx context.Context, q whatif.Question) (whatif.Answer, error)
 
+	// FenceHistory returns what became of peers that were to be cut off, oldest
+	// first.
+	FenceHistory() fence.History
+
 	// Config returns the configuration that runs as TOML, without secrets: what
 	// the files say, or, effective, every key with its default filled in.
 	Config(effective bool) string
@@ -37,7 +42,7 @@ type Source interface {
 
 // Commander changes things.
 type Commander interface {
-	// Do gives a Drain, Undrain or Failover to the engine, with an ID of the
+	// Do gives a Drain, Undrain, Failover or ConfirmFence to the engine, with an ID of the
 	// backend's choice, and returns its answer. A refusal is an answer, not an
 	// error. When ctx ends first, the command may still be carried out.
 	Do(ctx context.Context, ev engine.Event) (engine.Answer, error)
@@ -45,6 +50,10 @@ type Commander interface {
 	// RunCheck makes one probe of a check now. Its result does not count
 	// towards rise and fall. An unknown name was sorted out before.
 	RunCheck(ctx context.Context, name string) (CheckResult, error)
+
+	// TestFence reads a fence device now, and changes nothing. An unknown name was
+	// sorted out before.
+	TestFence(ctx context.Context, device string) (FenceTest, error)
 
 	// Reload reads the configuration again and, unless it is only a dry run,
 	// applies it when it is valid. An invalid one is a result with Problems, not an

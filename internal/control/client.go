@@ -98,6 +98,27 @@ func (c Client) Checks(ctx context.Context) (ChecksDocument, error) {
 	return doc, c.get(ctx, PathChecks(), &doc)
 }
 
+// PathFences is the path of the fences.
+func PathFences() string { return "/v1/fences" }
+
+// Fences reads how peers are cut off, and what became of it.
+func (c Client) Fences(ctx context.Context) (FencesDocument, error) {
+	var doc FencesDocument
+	return doc, c.get(ctx, PathFences(), &doc)
+}
+
+// ConfirmFence states that a peer is off.
+func (c Client) ConfirmFence(ctx context.Context, peer string) (AnswerDocument, error) {
+	var doc AnswerDocument
+	return doc, c.post(ctx, PathFences()+"/"+url.PathEscape(peer)+"/confirm", nil, &doc)
+}
+
+// TestFence has a fence device read now.
+func (c Client) TestFence(ctx context.Context, device string) (FenceTest, error) {
+	var doc FenceTest
+	return doc, c.post(ctx, "/v1/fence/test/"+url.PathEscape(device), nil, &doc)
+}
+
 // RunCheck has one probe made now.
 func (c Client) RunCheck(ctx context.Context, name string) (CheckResult, error) {
 	var doc CheckResult

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/fence"
 )
 
 // The schemas of the documents. Within a version a field may be added, but none
@@ -20,6 +21,8 @@ const (
 	schemaChecks  = "vipd.checks/v1"
 	schemaCheck   = "vipd.check/v1"
 	schemaRun     = "vipd.check-run/v1"
+	schemaFences  = "vipd.fence-list/v1"
+	schemaTest    = "vipd.fence-test/v1"
 	schemaAnswer  = "vipd.answer/v1"
 	schemaReload  = "vipd.reload/v1"
 	schemaHealth  = "vipd.health/v1"
@@ -173,6 +176,26 @@ type CheckResult struct {
 	Check  string        `json:"check"`
 	OK     bool          `json:"ok"`
 	Detail string        `json:"detail"` // one line for a human
+	Took   time.Duration `json:"took_ns"`
+}
+
+// FencesDocument is the answer to GET /v1/fences, schema vipd.fence-list/v1.
+type FencesDocument struct {
+	Schema  string               `json:"schema"`
+	Node    string               `json:"node"`
+	Now     time.Time            `json:"time"`
+	Fences  []engine.FenceStatus `json:"fences"`  // sorted by peer
+	History fence.History        `json:"history"` // oldest first, kept over restarts
+}
+
+// FenceTest is the answer to POST /v1/fence/test/{name}, schema vipd.fence-test/v1:
+// what a device reads. It is never told to do anything.
+type FenceTest struct {
+	Schema string        `json:"schema"`
+	Device string        `json:"device"`
+	Peer   string        `json:"peer"`  // that it fences
+	Power  string        `json:"power"` // on, off, "" = it did not say
+	Detail string        `json:"detail"`
 	Took   time.Duration `json:"took_ns"`
 }
 

@@ -53,6 +53,7 @@ func (s *Server) routes() []route {
 		get("/v1/anycast/{name}/why", s.whyService),
 		get("/v1/bgp/neighbors", s.bgp),
 		get("/v1/bgp/neighbors/{name}/why", s.whyNeighbor),
+		get("/v1/fences", s.fences),
 		get("/v1/config", s.config),
 		get("/v1/diff", s.diff),
 		get("/v1/what-if", s.whatIf),
@@ -63,6 +64,8 @@ func (s *Server) routes() []route {
 		post("/v1/undrain", s.undrain),
 		post("/v1/vips/{name}/failover", s.failover),
 		post("/v1/checks/{name}/run", s.runCheck),
+		post("/v1/fences/{name}/confirm", s.confirmFence),
+		post("/v1/fence/test/{name}", s.testFence),
 		post("/v1/reload", s.reload),
 		post("/v1/reload/confirm", s.confirm),
 	)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/internal/control/controltest"
 )
 
 // scrape is a page of metrics.
@@ -36,7 +37,9 @@ func TestRoutesInManual(t *testing.T) {
 		described = append(described, fmt.Sprintf("%s %s %v", m[1], m[2], m[3] == "change"))
 	}
 	described = slices.Compact(slices.Sorted(slices.Values(described)))
-	client, srv, _ := serve(t, anycast(), control.Options{Metrics: scrape})
+	d := anycast()
+	controltest.Fencing(d)
+	client, srv, _ := serve(t, d, control.Options{Metrics: scrape})
 	routes := srv.Routes()
 	slices.Sort(routes)
 	if diff := cmp.Diff(routes, described); diff != "" {
@@ -52,6 +55,8 @@ func TestRoutesInManual(t *testing.T) {
 		path = strings.Replace(path, "vips/{name}", "vips/web", 1)
 		path = strings.Replace(path, "anycast/{name}", "anycast/resolver", 1)
 		path = strings.Replace(path, "neighbors/{name}", "neighbors/tor-a", 1)
+		path = strings.Replace(path, "fences/{name}", "fences/lb2", 1)
+		path = strings.Replace(path, "test/{name}", "test/lb2-pdu", 1)
 		if status, _, _ := request(t, client, f[0], path, ""); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 			t.Errorf("%s %s: status %d", f[0], path, status)
 		}

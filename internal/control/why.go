@@ -103,6 +103,9 @@ func Why(s engine.Status, name string) (Explanation, error) {
 	e.Headline = fmt.Sprintf("%s is %s on %s %s.", name, e.State, s.Node, since(v.Since, s.Now))
 	whyEntered(e, v)
 	whyDrained(e, s, v.Name, v.Drained)
+	if v.Stage == engine.Cleared {
+		whyFence(e, s, v)
+	}
 	switch v.State {
 	case engine.Active:
 		whyActive(e, s, v)

@@ -17,7 +17,7 @@ import (
 const (
 	// memorySchema is the schema of the file that tells the next process on this host
 	// what it must know of peers.
-	memorySchema = "vipd.fences/v1"
+	memorySchema = "vipd.fence-memory/v1"
 	// memoryEvery is how often it is written.
 	memoryEvery = time.Second
 	// memoryGood is for how long after that it is good: vipd has just restarted, or

@@ -307,10 +307,14 @@ type FenceStatus struct {
 	Waiting     []string            `json:"waiting,omitempty"` // vips
 	Why         string              `json:"why,omitempty"`     // it must not begin now
 	Again       time.Time           `json:"again,omitzero"`
+	Heard       time.Time           `json:"heard,omitzero"` // last message of the peer
 	Proof       string              `json:"proof,omitempty"`
-	Lines       []string            `json:"lines,omitempty"` // all of it in words
-	Shots       int                 `json:"shots"`           // that the brake counts
-	Unprotected bool                `json:"unprotected"`     // every level has a device that does not work
+	ProofRead   time.Time           `json:"proof_read,omitzero"` // when the peer was last seen off
+	Lines       []string            `json:"lines,omitempty"`     // all of it in words
+	Shots       int                 `json:"shots"`               // that the brake counts
+	Fired       uint64              `json:"shots_total"`         // devices that said they cut it off, since vipd started
+	Misses      uint64              `json:"shots_failed"`        // attempts at that which failed
+	Unprotected bool                `json:"unprotected"`         // every level has a device that does not work
 	Devices     []FenceDeviceStatus `json:"devices,omitempty"`
 }
 
@@ -330,10 +334,10 @@ func (e *Engine) fenceStatuses(now time.Time) []FenceStatus {
 		s := x.f.Status(now)
 		out := FenceStatus{
 			Peer: x.peer, Phase: string(s.Phase), Since: s.Since, Waiting: slices.Clone(s.Waiting), Why: s.Why, Again: s.Again,
-			Lines: s.Lines(now), Shots: s.Shots, Unprotected: s.Unprotected,
+			Lines: s.Lines(now), Shots: s.Shots, Unprotected: s.Unprotected, Heard: s.Heard, Fired: s.Fired, Misses: s.Misses,
 		}
 		if s.Proof.Kind != "" {
-			out.Proof = s.Proof.String()
+			out.Proof, out.ProofRead = s.Proof.String(), s.Proof.Read
 		}
 		for _, d := range s.Devices {
 			out.Devices = append(out.Devices, FenceDeviceStatus{d.Name, d.Known, d.OK, d.Power, d.Since, d.Text})

@@ -31,6 +31,8 @@ type Fencer struct {
 	offLevel int   // the devices of this level read off last, and nothing spoke against it; -1 = of none
 	power    []job // devices to switch on again
 	shots    []time.Time
+	fired    uint64 // shots in all
+	misses   uint64 // attempts to shoot that failed
 	devices  map[string]*device
 
 	out []Action

@@ -138,6 +138,7 @@ func (f *Fencer) cutOff(now time.Time, run *attempt, o outcome, e Ended) {
 	r := &f.round
 	if o != done {
 		r.tries++
+		f.misses++
 		if f.loud() {
 			f.report(Attempt, r.level, run.device, Warning, "%s did not cut %s off (attempt %d of %d, %s): %s",
 				run.device, f.peer, r.tries, f.cfg.Attempts, short(now.Sub(run.started)), because(e.Detail))
@@ -151,6 +152,7 @@ func (f *Fencer) cutOff(now time.Time, run *attempt, o outcome, e Ended) {
 	}
 	r.cut = append(r.cut, run.device)
 	text := fmt.Sprintf("%s says that it cut %s off, after %s", run.device, f.peer, short(now.Sub(run.started)))
+	f.fired++
 	f.report(Shot, r.level, run.device, Warning, "%s", text)
 	if !r.shot {
 		r.shot = true

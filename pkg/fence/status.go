@@ -17,8 +17,10 @@ type Status struct {
 	Why     string    // why a shot must not begin now, "" = nothing forbids it
 	Again   time.Time // when it is tried again by itself, zero = not known
 	Levels  []LevelStatus
-	Proof   Proof // its Kind says whether there is one
-	Shots   int   // that the brake counts
+	Proof   Proof  // its Kind says whether there is one
+	Shots   int    // that the brake counts
+	Fired   uint64 // times that a device said it cut the peer off, since this process started
+	Misses  uint64 // attempts at that which failed
 	Devices []DeviceStatus
 	// Unprotected: every level has a device that does not work.
 	Unprotected bool
@@ -72,7 +74,7 @@ func (f *Fencer) Intent() bool {
 func (f *Fencer) Status(now time.Time) Status {
 	s := Status{
 		Peer: f.peer, Phase: f.phase, Since: f.since, Waiting: slices.Clone(f.sit.Waiting), Heard: f.heard, Why: f.why, Again: f.again,
-		Shots: len(f.recent(now)), Unprotected: f.unprotected(),
+		Shots: len(f.recent(now)), Unprotected: f.unprotected(), Fired: f.fired, Misses: f.misses,
 	}
 	if f.phase == Resting {
 		s.Again = f.round.after

@@ -12,6 +12,7 @@ import (
 	"github.com/vipd/vipd/internal/control"
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/engine/whatif"
+	"github.com/vipd/vipd/pkg/fence"
 )
 
 // Daemon is a control.Backend. Its fields are set before it is used.
@@ -23,6 +24,9 @@ type Daemon struct {
 	Mute    error                          // Status fails with it
 	Reloads control.ReloadResult           // what a reload says
 	Probes  map[string]control.CheckResult // what a probe says, by check
+
+	Fenced  fence.History
+	Devices map[string]control.FenceTest // what a fence device reads, by name
 
 	Written, Effective string // the configuration
 
@@ -110,6 +114,8 @@ func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error)
 		return engine.Answer{Text: d.drain(ev)}, nil
 	case engine.Undrain:
 		return engine.Answer{Text: d.undrain(ev)}, nil
+	case engine.ConfirmFence:
+		return engine.Answer{Text: ev.Peer + " counts as off, by the word of " + ev.Actor.Name}, nil
 	case engine.Failover:
 		return engine.Answer{Text: ev.Name + ": 192.0.2.3 is Active after 94ms"}, nil
 	default:
@@ -188,6 +194,18 @@ func (d *Daemon) RunCheck(ctx context.Context, name string) (control.CheckResult
 	res, ok := d.Probes[name]
 	if !ok {
 		return res, errors.New("the test gave no result for check " + name)
+	}
+	return res, nil
+}
+
+// FenceHistory implements control.Source.
+func (d *Daemon) FenceHistory() fence.History { return d.Fenced }
+
+// TestFence implements control.Commander.
+func (d *Daemon) TestFence(_ context.Context, name string) (control.FenceTest, error) {
+	res, ok := d.Devices[name]
+	if !ok {
+		return res, errors.New("the test gave no result for fence device " + name)
 	}
 	return res, nil
 }

@@ -135,6 +135,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		m.service(v)
 	}
 	m.bgp(doc.BGP)
+	for _, f := range doc.Fences {
+		m.fence(f, doc.Now)
+	}
 	for _, l := range doc.Links {
 		m.gauge(descLink, truth(l.Present && l.Up), l.Name)
 	}
