@@ -50,6 +50,8 @@ const shownPrefixes = 4
 func (a *app) printStatus(doc control.StatusDocument, wide bool) {
 	a.say("%s", header(doc))
 	for _, line := range a.pairLines(doc) {
+		_, _ = fmt.Fprintln(a.out, line)
+	}
 	if line := a.fenceLine(doc.Status); line != "" {
 		_, _ = fmt.Fprintln(a.out, line)
 	}
