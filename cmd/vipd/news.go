@@ -48,9 +48,6 @@ func news(doc control.StatusDocument) []item {
 	}
 	list = append(append(list, pairNews(doc)...), anycastNews(doc)...)
 	list = append(list, fenceNews(doc.Status)...)
-	for _, n := range anycastNews(doc) {
-		add(n.rank, n.style, "%s", n.text)
-	}
 	if by := doc.Node.Config.ConfirmBy; !by.IsZero() {
 		add(1, yellow, "the last reload is taken back in %s, unless you type: vipd reload --confirm", max(by.Sub(doc.Now), 0).Round(time.Second))
 	}
