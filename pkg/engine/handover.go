@@ -23,13 +23,15 @@ type offer struct {
 	since time.Time
 	until time.Time // it is not waited for longer
 	taken bool      // the peer holds it: both do, until that time
+	again bool      // the peer wanted to hear it once more
 }
 
 // taking is the same as the taker sees it.
 type taking struct {
 	from  string // peer, "" = there is none
 	epoch uint64
-	since time.Time // of the offer
+	since time.Time // the offer was made, or made again, no earlier
+	asked time.Time // to hear it again, zero = was not
 }
 
 // acceptMost is how long an offer is good for the taker: the holder, who waits
@@ -140,11 +142,19 @@ func outrankedText(v *vip, r pair.VIP) string {
 	return fmt.Sprintf("%s has %d, own %d", r.Source, r.Priority, v.router.Settings().Priority)
 }
 
-// offered takes what its holder wants this host to have.
+// offered takes what its holder wants this host to have. An offer may be as old as
+// what the holder had heard of this host when it made it. One that may be too old is
+// asked for again: what proves to answer that is new.
 func (e *Engine) offered(now time.Time, v *vip, p *peer) {
-	t := taking{p.name, p.vips[v.name].Epoch + 1, p.heardAt}
+	t := taking{from: p.name, epoch: p.vips[v.name].Epoch + 1, since: p.heardAt}
 	if v.seen.from == t.from && v.seen.epoch == t.epoch {
 		t = v.seen
+	}
+	switch old := now.Sub(t.since) > acceptMost; {
+	case old && t.asked.IsZero():
+		t.asked, e.pair.stirred = now, true
+	case old && t.since.Before(t.asked) && !p.heardAt.Before(t.asked):
+		t.since = t.asked
 	}
 	v.seen = t
 	if v.taking == t || v.router.State() != vrrp.Backup || len(v.blockers) > 0 || now.Sub(t.since) > acceptMost {
@@ -153,6 +163,16 @@ func (e *Engine) offered(now time.Time, v *vip, p *peer) {
 	v.taking = t
 	v.router.Vacate(now, vrrp.ReasonHandover)
 	e.follow(now, v, v.router.Wake(now), 0)
+}
+
+// offerAgain gives the peer that asks for it the whole time once more, since it
+// cannot know when an offer was made that it did not expect.
+func (e *Engine) offerAgain(now time.Time, v *vip) {
+	if v.offer.taken || v.offer.again {
+		return
+	}
+	v.offer.again, v.offer.until = true, v.offer.until.Add(now.Sub(v.offer.since))
+	e.pair.stirred = true
 }
 
 // offerTaken notes that the peer holds v, as it has said on the channel.

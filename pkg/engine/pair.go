@@ -272,7 +272,7 @@ func (e *Engine) told(now time.Time, v *vip) pair.VIP {
 	switch {
 	case v.router.State() == vrrp.Backup:
 		r.Role = pair.Standby
-		r.Asks = e.asks(now, v)
+		r.Asks = e.asks(now, v) || !v.seen.asked.IsZero()
 	case v.router.State() == vrrp.Active && v.quiet && e.holder(now, v) != nil:
 		r.Role = pair.Standby // the old holder serves on until the addresses are here
 	case v.router.State() == vrrp.Active:

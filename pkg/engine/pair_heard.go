@@ -95,6 +95,8 @@ func (e *Engine) peerVIPHeard(now time.Time, v *vip, p *peer, was pair.VIP) {
 		if r.Held {
 			e.offerTaken(now, v, p)
 		}
+	case v.offer.to == p.name && r.Asks && !was.Asks:
+		e.offerAgain(now, v)
 	case r.Role == pair.Active && r.Offer == e.cfg.Node:
 		e.offered(now, v, p)
 	case r.Role == pair.Active && v.taking.from != "" && v.taking.from != p.name:

@@ -307,7 +307,7 @@ func TestTalkerBesideKeepalived(t *testing.T) {
 			p.answeredBy(probes, better[1])
 			if better[0] == "lb1" {
 				ours.must("undrain", "web")
-			} else if k, err = peers.StartKeepalived(p.hosts[1], theirs); err != nil {
+			} else if _, err = peers.StartKeepalived(p.hosts[1], theirs); err != nil {
 				t.Fatal(err)
 			}
 			p.alone(probes, better[0])

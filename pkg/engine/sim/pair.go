@@ -19,10 +19,17 @@ func (h *Host) tell(s *pair.State) {
 				continue
 			}
 			boot, path := h.life, address(h.links[ifname].index, h.index).Addr()
+			echo, sent := h.w.echoes[[2]string{h.name, to.name}], h.w.now
 			h.w.after(wireDelay, func() {
-				if to.reaches(ifname) && to.eng != nil {
-					to.step(engine.PeerHeard{Peer: h.name, Boot: boot, Path: path, Whole: true, State: *s})
+				if !to.reaches(ifname) || to.eng == nil {
+					return
 				}
+				h.w.echoes[[2]string{to.name, h.name}] = sent
+				age := h.w.now.Sub(sent)
+				if !echo.IsZero() {
+					age = h.w.now.Sub(echo) // no more is known of it
+				}
+				to.step(engine.PeerHeard{Peer: h.name, Boot: boot, Path: path, Whole: true, Age: age, State: *s})
 			})
 		}
 	}

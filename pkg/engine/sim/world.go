@@ -51,6 +51,7 @@ type World struct {
 	byName map[string]*Host
 	cuts   map[[2]string]bool // from, to
 	cutOn  map[[3]string]bool // network, from, to
+	echoes map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
 	cache  map[string]string  // VIP: the host that clients send to
 	steps  uint64
 	stuck  int // steps since time last went on
@@ -62,7 +63,7 @@ type World struct {
 func New(seed uint64) *World {
 	return &World{
 		now: epoch, rng: rand.New(rand.NewPCG(seed, 0x7669_7064)), byName: map[string]*Host{},
-		cuts: map[[2]string]bool{}, cutOn: map[[3]string]bool{}, cache: map[string]string{},
+		cuts: map[[2]string]bool{}, cutOn: map[[3]string]bool{}, echoes: map[[2]string]time.Time{}, cache: map[string]string{},
 	}
 }
 
