@@ -21,9 +21,8 @@ type leases struct {
 	kick chan struct{}
 
 	// Used in turns only.
-	ready   *lease.Table // the same as table, once it is open
-	renew   []string     // leases to refresh before the adverts of this turn
-	prolong []string     // the same for addresses that have a lifetime
+	ready *lease.Table // the same as table, once it is open
+	renew []string     // leases to refresh before the adverts of this turn
 }
 
 func newLeases() *leases { return &leases{kick: make(chan struct{}, 1)} }

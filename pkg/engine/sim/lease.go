@@ -179,7 +179,7 @@ func (w *World) exclusive(vip string, to *Host) {
 			most = from.filter.guarded[vip]
 		}
 		w.at(w.now.Add(most), func() {
-			if from.opens(vip) && to.opens(vip) && from.opened[vip] == before && to.opened[vip] == opened && from.runs() && to.runs() {
+			if from.opens(vip) && to.opens(vip) && from.opened[vip].Equal(before) && to.opened[vip].Equal(opened) && from.runs() && to.runs() {
 				w.breaks("%s is held by %s and %s since %v", vip, from.name, to.name, opened.Sub(epoch))
 			}
 		})
