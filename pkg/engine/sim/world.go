@@ -49,10 +49,10 @@ type World struct {
 	pushed uint64
 	hosts  []*Host
 	byName map[string]*Host
-	cuts   map[[2]string]bool // from, to
-	cutOn  map[[3]string]bool // network, from, to
+	cuts   map[[2]string]bool      // from, to
+	cutOn  map[[3]string]bool      // network, from, to
 	echoes map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
-	cache  map[string]string  // VIP: the host that clients send to
+	cache  map[string]string       // VIP: the host that clients send to
 	steps  uint64
 	stuck  int // steps since time last went on
 	hash   uint64
