@@ -169,8 +169,8 @@ var generalRows = []key{
 		doc: "Dead-man switch: what ends the hold of this host when vipd hangs or is killed. auto is nft, where the kernel has it and advert_interval is at least 30ms; address gives addresses a lifetime."},
 	{path: "vip.*.handover", kind: choice{"overlap", "break"}, def: `"overlap"`,
 		doc: "Planned moves: overlap loses no packet, both hosts answer for up to 50ms; break closes the old holder before the new one opens. Needs [pair]; without it moves are those of VRRP."},
-	{path: "vip.*.takeover", kind: choice{"vrrp", "fence", "votes"}, def: `"vrrp"`,
-		doc:  "What a silent Active needs before this host takes over: nothing more (vrrp), to be cut off for certain (fence), or the votes of a witness (votes).",
+	{path: "vip.*.takeover", kind: choice{"vrrp", "fence"}, def: `"vrrp"`,
+		doc:  "What a silent Active needs before this host takes over: nothing more (vrrp), or to be cut off for certain (fence).",
 		also: []string{"takeover_requires"}},
 }
 

@@ -53,12 +53,7 @@ func (b *builder) takeoverRules(s section, c engine.Config) {
 	asked := false
 	for _, v := range b.vips() {
 		n := v.find("takeover")
-		switch c.VIPs[v.node.name].Takeover {
-		case engine.TakeoverVotes:
-			if b.root.table["witness"] == nil {
-				b.bad(v, n, `"votes" needs a [witness.NAME] table`, "the third vote is that of a witness")
-			}
-		case engine.TakeoverFence:
+		if c.VIPs[v.node.name].Takeover == engine.TakeoverFence {
 			if len(c.Fences) == 0 && b.kept[Error] == 0 {
 				b.bad(v, n, `"fence" needs a [peer.NAME] with fence`, `say how the peer is cut off: fence = [["DEVICE"]], with a [fence.device.DEVICE]`)
 			}

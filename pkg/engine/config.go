@@ -104,12 +104,11 @@ type Takeover int
 const (
 	TakeoverVRRP  Takeover = iota // nothing more: the election decides
 	TakeoverFence                 // to be cut off, verified
-	TakeoverVotes                 // two of three votes
 )
 
 // String is the word of the configuration.
 func (t Takeover) String() string {
-	return [...]string{TakeoverVRRP: "vrrp", TakeoverFence: "fence", TakeoverVotes: "votes"}[t]
+	return [...]string{TakeoverVRRP: "vrrp", TakeoverFence: "fence"}[t]
 }
 
 // Family4 reports whether the election runs over IPv4: the family of the first
