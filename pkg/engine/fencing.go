@@ -217,7 +217,7 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		if told && !ranked {
 			s.Preferred, ranked = outranks(e.told(now, v), r), true
 		}
-		if v.router.Due() && !e.accounted(now, v, p) {
+		if free, _ := e.vouched(now, v, p); v.router.Due() && !free { // with a proof as well, until it is taken
 			s.Waiting = append(s.Waiting, v.name)
 		}
 	}
@@ -241,15 +241,24 @@ func (e *Engine) upsetAt() time.Time {
 	return e.upset
 }
 
-// accounted reports whether p cannot hold v: it says so itself, or is proven to
-// hold nothing.
-func (e *Engine) accounted(now time.Time, v *vip, p *peer) bool {
+// vouched reports whether p cannot hold v by its own word, and whether its word
+// counts.
+func (e *Engine) vouched(now time.Time, v *vip, p *peer) (free, known bool) {
 	r, told := p.vips[v.name]
 	switch {
 	case !told && p.whole > 0:
-		return true // it has no such VIP
+		return true, true // it has no such VIP
 	case told && e.fresh(now, p) && !p.doubtful:
-		return r.Role != pair.Active && !r.Held
+		return r.Role != pair.Active && !r.Held, true
+	}
+	return false, false
+}
+
+// accounted reports whether p cannot hold v: it says so itself, or is proven to
+// hold nothing.
+func (e *Engine) accounted(now time.Time, v *vip, p *peer) bool {
+	if free, known := e.vouched(now, v, p); known {
+		return free
 	}
 	if x := e.fencer(p.name); x != nil {
 		_, proven := x.f.Proof(now)

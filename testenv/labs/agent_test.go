@@ -22,6 +22,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if socket := os.Getenv(deviceVariable); socket != "" {
+		os.Exit(fenceAgent(socket))
+	}
 	if path := os.Getenv("VIPD_BIN"); path != "" {
 		binary = path
 		os.Exit(testenv.Main(m))

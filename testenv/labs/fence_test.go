@@ -1,0 +1,283 @@
+package labs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vipd/vipd/testenv"
+)
+
+// fenced is a pair in which each host can cut the other one off, by two devices
+// of it, and a client that watches.
+type fenced struct {
+	*pair
+	lb1, lb2 *agent
+	devices  [2][]*device // that cut lb1 off, in order, and lb2
+	probes   *testenv.Prober
+	asks     *testenv.WhoHas
+}
+
+// newFenced starts a pair whose devices for lb1 behave like that, and in which lb1
+// holds the VIP. A device that shoots the wrong host has that as its plug.
+func newFenced(t *testing.T, wrong bool, first, second behaviour) *fenced {
+	t.Helper()
+	f := &fenced{pair: newPair(t)}
+	for i, target := range f.hosts {
+		shooter := f.hosts[1-i]
+		plug := target
+		if wrong {
+			plug = shooter
+		}
+		f.devices[i] = []*device{
+			newDevice(t, f.lab, "first", plug, first, shooter.Dir()),
+			newDevice(t, f.lab, "second", target, second, shooter.Dir()),
+		}
+	}
+	f.lb1, f.lb2 = f.vipd(f.hosts[0], f.config(0)), f.vipd(f.hosts[1], f.config(1))
+	f.lb1.waitState("web", "ACTIVE")
+	f.lb2.waitState("web", "BACKUP")
+	f.lb2.eventually(10*time.Second, "to hear lb1", func() bool {
+		return strings.Contains(f.lb2.must("status", "--json"), `"hears_us":true`)
+	})
+	f.probes = f.probe()
+	var err error
+	if f.asks, err = f.client.WhoHas("eth0", vip4, 0); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// config of a host.
+func (f *fenced) config(i int) string {
+	devices := f.devices[1-i]
+	return fmt.Sprintf(`script_user = "root"
+%sfence = [["first"], ["second"]]
+[fence]
+track           = []
+attempts        = 1
+attempt_timeout = "2s"
+settle          = "0s"
+monitor         = "0s"
+verify          = { reads = 2, every = "100ms", within = "1s" }
+[fence.device.first]
+agent = %q
+[fence.device.second]
+agent = %q
+%s`, f.talking(i), devices[0].script, devices[1].script, web(150-50*i, 100*time.Millisecond, `takeover = "fence"`))
+}
+
+// apart cuts the link between the hosts, one way or both, and leaves that to the client.
+func (f *fenced) apart(oneWay bool) {
+	f.t.Helper()
+	err := f.lab.CutOneWay(f.hosts[0], f.hosts[1])
+	if err == nil && !oneWay {
+		err = f.lab.CutOneWay(f.hosts[1], f.hosts[0])
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// takenOver waits until lb2 answers.
+func (f *fenced) takenOver() {
+	f.t.Helper()
+	f.lb2.waitState("web", "ACTIVE")
+	f.answeredBy(f.probes, "lb2")
+}
+
+// oneAtMost ends the watch: no question was answered by two hosts, and within no
+// 100 ms did probes get to both.
+func (f *fenced) oneAtMost() {
+	f.t.Helper()
+	held := f.asks.Stop()
+	if held.Asked < 10 || held.Dual > 0 {
+		f.t.Errorf("%d of %d questions were answered by two hosts, the first at %v", held.Dual, held.Asked, held.FirstDual)
+	}
+	var last testenv.Probe
+	seen := f.probes.Stop()
+	f.t.Logf("longest gap %v", seen.LongestGap.Round(time.Millisecond))
+	for _, p := range seen.Probes() {
+		if p.Host == "" {
+			continue
+		}
+		if last.Host != "" && last.Host != p.Host && p.Sent.Sub(last.Answered) < 100*time.Millisecond {
+			f.t.Errorf("%s answered %v after %s", p.Host, p.Sent.Sub(last.Answered), last.Host)
+		}
+		last = p
+	}
+}
+
+// shots wants to know how often each device for lb1 was told to cut, and that
+// nobody shot at lb2.
+func (f *fenced) shots(first, second int) {
+	f.t.Helper()
+	got := [2]int{f.devices[0][0].shot(), f.devices[0][1].shot()}
+	if got != [2]int{first, second} {
+		f.t.Errorf("the devices of lb1 were told to cut %v times, want %d and %d", got, first, second)
+	}
+	if n := f.devices[1][0].shot() + f.devices[1][1].shot(); n > 0 {
+		f.t.Errorf("lb2 was shot at %d times", n)
+	}
+}
+
+// TestFence: whatever makes lb1 silent, lb2 cuts it off and takes over then.
+func TestFence(t *testing.T) {
+	for name, c := range map[string]struct {
+		first behaviour
+		shots [2]int
+		fault func(*fenced)
+	}{
+		"link cut":     {works, [2]int{1, 0}, func(f *fenced) { f.apart(false) }},
+		"one-way loss": {works, [2]int{1, 0}, func(f *fenced) { f.apart(true) }},
+		"host dead": {works, [2]int{1, 0}, func(f *fenced) {
+			if err := f.lab.PortDown(f.hosts[0]); err != nil {
+				f.t.Fatal(err)
+			}
+			f.lb1.kill()
+		}},
+		"daemon dead":    {works, [2]int{1, 0}, func(f *fenced) { f.lb1.kill() }},
+		"daemon stopped": {works, [2]int{1, 0}, func(f *fenced) { f.lb1.signal(syscall.SIGSTOP) }},
+		"slow device":    {slow, [2]int{1, 0}, func(f *fenced) { f.apart(false) }},
+		"dead device":    {dead, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
+		"hung device":    {hangs, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
+		"lying device":   {lies, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFenced(t, false, c.first, works)
+			c.fault(f)
+			f.takenOver()
+			if name == "daemon stopped" {
+				f.lb1.signal(syscall.SIGCONT)
+				f.lb1.waitState("web", "FAULT")
+			}
+			f.oneAtMost()
+			f.shots(c.shots[0], c.shots[1])
+			if out := f.lb2.must("fence", "history"); !strings.Contains(out, "verified") {
+				t.Errorf("the history knows of no proof:\n%s", out)
+			}
+		})
+	}
+}
+
+// TestFenceFails: lb1 serves its clients, and nothing can cut it off. lb2 stays
+// Backup, says so loudly, and goes on as soon as it hears lb1.
+func TestFenceFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		wrong bool
+		first behaviour
+	}{"lying device": {first: lies}, "dead device": {first: dead}} {
+		t.Run(name, func(t *testing.T) {
+			f := newFenced(t, c.wrong, c.first, dead)
+			f.apart(false)
+			f.lb2.eventually(20*time.Second, "a critical event", func() bool {
+				return strings.Contains(f.lb2.must("events", "--type", "fence", "--json"), `"severity":"critical"`)
+			})
+			if out := f.lb2.must("why", "web"); !strings.Contains(out, "vipd fence confirm lb1 --i-checked") || !strings.Contains(out, "level 1 first") {
+				t.Errorf("why does not tell:\n%s", out)
+			}
+			if code, out, _ := f.lb2.run("health"); code != 2 {
+				t.Errorf("health: exit %d: %s", code, out)
+			}
+			if v := f.lb2.vip("web"); v.State != "BACKUP" || v.Held {
+				t.Errorf("lb2 is %s, held %v", v.State, v.Held)
+			}
+			f.answeredBy(f.probes, "lb1")
+			if err := f.lab.Heal(); err != nil {
+				t.Fatal(err)
+			}
+			f.lb2.eventually(10*time.Second, "the end of the fence", func() bool {
+				return strings.Contains(f.lb2.must("fence", "list", "--json"), `"phase":"idle"`)
+			})
+			f.oneAtMost()
+		})
+	}
+}
+
+// TestFenceWrongPlug: the device of lb1 cuts off lb2, which told it to. lb1 serves on.
+func TestFenceWrongPlug(t *testing.T) {
+	f := newFenced(t, true, works, dead)
+	f.apart(false)
+	f.lb2.waitState("web", "FAULT")
+	f.answeredBy(f.probes, "lb1")
+	f.oneAtMost()
+	f.shots(1, 0)
+}
+
+// TestFenceConfirm: lb1 is dead, no device works, and somebody looks.
+func TestFenceConfirm(t *testing.T) {
+	f := newFenced(t, false, dead, dead)
+	if code, _, errs := f.lb2.run("fence", "confirm", "lb1", "--i-checked"); code != 6 || !strings.Contains(errs, "heard") {
+		t.Errorf("confirmed a living peer: exit %d: %s", code, errs)
+	}
+	if out := f.lb2.must("status"); !strings.Contains(out, "fencing: ready") {
+		t.Errorf("status:\n%s", out)
+	}
+	if code, out, _ := f.lb2.run("fence", "test", "first"); code != 1 || !strings.Contains(out, "connection refused") {
+		t.Errorf("test of a dead device: exit %d: %s", code, out)
+	}
+	if err := f.lab.PortDown(f.hosts[0]); err != nil {
+		t.Fatal(err)
+	}
+	f.lb1.kill()
+	f.lb2.eventually(20*time.Second, "a fence that failed", func() bool { return strings.Contains(f.lb2.must("fence", "history"), "failed") })
+	if v := f.lb2.vip("web"); v.State != "BACKUP" || v.Held {
+		t.Errorf("lb2 is %s, held %v", v.State, v.Held)
+	}
+	f.lb2.must("fence", "confirm", "lb1", "--i-checked")
+	f.takenOver()
+	if out := f.lb2.must("fence", "history"); !strings.Contains(out, "states that lb1 is off") {
+		t.Errorf("history:\n%s", out)
+	}
+	f.oneAtMost()
+}
+
+// TestFenceOverRestart: a vipd that is killed while it waits for a fence goes on when it
+// is back, and remembers what happened.
+func TestFenceOverRestart(t *testing.T) {
+	f := newFenced(t, false, dead, dead)
+	f.apart(false)
+	f.lb2.eventually(20*time.Second, "a fence that failed to be kept", func() bool {
+		text, err := os.ReadFile(filepath.Join(f.hosts[1].Dir(), "fences.jsonl"))
+		return err == nil && strings.Contains(string(text), `"kind":"failed"`)
+	})
+	f.lb2.kill()
+	for _, d := range f.devices[0] {
+		d.mu.Lock()
+		d.is = works
+		d.mu.Unlock()
+	}
+	f.lb2.start()
+	f.lb2.waitState("web", "ACTIVE")
+	if out := f.lb2.must("fence", "history"); !strings.Contains(out, "failed") || !strings.Contains(out, "verified") {
+		t.Errorf("history:\n%s", out)
+	}
+	f.oneAtMost()
+}
+
+// TestFenceNever: what is planned, and what is told, is never fenced for.
+func TestFenceNever(t *testing.T) {
+	f := newFenced(t, false, works, works)
+	f.lb1.must("drain", "web")
+	f.lb2.waitState("web", "ACTIVE")
+	f.lb1.must("undrain", "web")
+	f.lb1.waitState("web", "ACTIVE")
+	f.lb1.must("failover", "web")
+	f.lb2.waitState("web", "ACTIVE")
+	f.lb1.waitState("web", "BACKUP")
+	f.lb2.stop()
+	f.lb1.waitState("web", "ACTIVE")
+	f.lb2.start()
+	f.lb2.waitState("web", "BACKUP")
+	if code, out, _ := f.lb2.run("fence", "test", "first"); code != 0 || !strings.Contains(out, "reads on for lb1") {
+		t.Errorf("test of a device: exit %d: %s", code, out)
+	}
+	f.lb1.stop()
+	f.lb2.waitState("web", "ACTIVE")
+	f.answeredBy(f.probes, "lb2")
+	f.shots(0, 0)
+}
