@@ -215,13 +215,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edgeErr := edges.Wait()
 	d.endLeases(err == nil)
 	d.endFences()
-	if edgeErr != nil && !errors.Is(edgeErr, errStopped) && err == nil {
-		err = edgeErr
+	for _, e := range []error{err, edgeErr} {
+		if e != nil && !errors.Is(e, errStopped) {
+			return e
+		}
 	}
-	if errors.Is(err, errStopped) {
-		err = nil
-	}
-	return err
+	return nil
 }
 
 // hangups reloads at each SIGHUP.
