@@ -149,16 +149,12 @@ func whyFence(e *Explanation, s engine.Status, v engine.VIPStatus) {
 		if !slices.Contains(f.Waiting, v.Name) {
 			continue
 		}
-		if !f.Heard.IsZero() {
-			e.because("%s is silent for %s, and may hold it still: it is taken when %s is cut off for certain (takeover = \"fence\").",
-				f.Peer, Age(s.Now.Sub(f.Heard)), f.Peer)
-		}
 		for _, line := range f.Lines {
 			if strings.HasPrefix(line, "If you are sure") {
 				e.remedy("you are sure that %s is powered off:   vipd fence confirm %s --i-checked", f.Peer, f.Peer)
 				continue
 			}
-			e.because("%s", line)
+			e.because("  %s", line)
 		}
 		e.remedy("%s is heard again, or says that it does not hold %s", f.Peer, v.Name)
 	}

@@ -103,9 +103,6 @@ func Why(s engine.Status, name string) (Explanation, error) {
 	e.Headline = fmt.Sprintf("%s is %s on %s %s.", name, e.State, s.Node, since(v.Since, s.Now))
 	whyEntered(e, v)
 	whyDrained(e, s, v.Name, v.Drained)
-	if v.Stage == engine.Cleared {
-		whyFence(e, s, v)
-	}
 	switch v.State {
 	case engine.Active:
 		whyActive(e, s, v)
@@ -199,6 +196,7 @@ func whyBackup(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	switch {
 	case v.Stage == engine.Cleared:
 		e.because("It may take over, and waits for the guard: %s.", bare(v.Why))
+		whyFence(e, s, v)
 	case a == nil:
 	case mine < a.Priority:
 		e.because("%d is lower than %d, so this host stays Backup.", mine, a.Priority)

@@ -14,6 +14,13 @@ func Fencing(d *Daemon) {
 	now := d.Doc.Now
 	m := &d.Doc.VIPs[1]
 	m.Stage, m.Since, m.Active, m.ActiveDownDue = engine.Cleared, now.Add(-18*time.Second), nil, time.Time{}
+	if d.Doc.Pair != nil {
+		p := &d.Doc.Pair.Peers[0]
+		p.Heard, p.Since, p.Last = false, now.Add(-18*time.Second), now.Add(-18400*time.Millisecond)
+		for i := range p.Paths {
+			p.Paths[i].Heard, p.Paths[i].Last = false, p.Last
+		}
+	}
 	m.Why = "waits for the proof that lb2 holds nothing (fence cutting)"
 	d.Doc.Fences = []engine.FenceStatus{{
 		Peer: "lb2", Phase: string(fence.Cutting), Since: now.Add(-18 * time.Second), Waiting: []string{"mail"},

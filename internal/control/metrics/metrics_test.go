@@ -55,9 +55,9 @@ func page(t *testing.T, d *controltest.Daemon) string {
 func pair() *controltest.Daemon {
 	d := &controltest.Daemon{Doc: controltest.Anycast()}
 	d.Doc.Node.Watchdog = 12
-	vips := slices.Clone(d.Doc.VIPs)
-	controltest.Fencing(d)
-	d.Doc.VIPs = vips
+	other := &controltest.Daemon{Doc: controltest.Pair()}
+	controltest.Fencing(other)
+	d.Doc.Fences = other.Doc.Fences
 	f := &d.Doc.Fences[0]
 	f.Proof, f.ProofRead = "lb2-pdu read off", d.Doc.Now.Add(-1500*time.Millisecond)
 	return d
