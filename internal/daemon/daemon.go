@@ -176,7 +176,6 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { return d.claims.Run(run, d.claimed) })
 	edges.Go(func() error { d.probes.Run(run); return nil })
 	edges.Go(func() error { d.hooks.Run(run, d.hookDone); return nil })
-	edges.Go(func() error { d.fences.runner.Run(run); return nil })
 	edges.Go(func() error { d.journal.Run(run); return nil })
 	edges.Go(func() error { return d.clock.Run(run, d.alarm) })
 	edges.Go(func() error { d.guard(run); return nil })
@@ -205,7 +204,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 	})
 	edges.Go(func() error { d.keepDrains(run); return nil })
-	edges.Go(func() error { d.keepFences(run); return nil })
+	edges.Go(func() error { d.fence(run); return nil }) // writes what has been read by now
 	d.notify("READY=1\nSTATUS=running with " + d.opts.ConfigPath)
 	edges.Go(func() error { d.watchdog(run); return nil })
 

@@ -37,6 +37,14 @@ func newFences(dir string, runner *agent.Runner) *fences {
 	return f
 }
 
+// fence works devices, and keeps what must be known of peers, until ctx ends.
+func (d *Daemon) fence(ctx context.Context) {
+	var kept sync.WaitGroup
+	kept.Go(func() { d.keepFences(ctx) })
+	d.fences.runner.Run(ctx)
+	kept.Wait()
+}
+
 // remember adds an entry to the history. It never waits.
 func (f *fences) remember(e fence.Entry) {
 	f.mu.Lock()
