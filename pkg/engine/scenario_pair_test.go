@@ -44,7 +44,7 @@ func (s *scenario) runPair(f []string, h *sim.Host) {
 	case "pair": // pair lb1
 		s.showPair(h)
 	default:
-		s.t.Fatalf("unknown command %q", f[0])
+		s.runFence(f, h)
 	}
 }
 

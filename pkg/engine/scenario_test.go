@@ -192,7 +192,8 @@ func (s *scenario) run(f []string) {
 // own), track_link=eth1:weight, notify, before_hold=web:500ms,
 // check.NAME=… as in changeCheck, and service.NAME=… as in changeService, with
 // drain_wait=2s; vips=none for services alone. lease, handover and pair=on, or
-// pair=eth0,eth1, are about several hosts: see leaseMode and peering.
+// pair=eth0,eth1, are about several hosts: see leaseMode and peering. takeover=fence
+// lets each host cut off the others, see fencing.
 func (s *scenario) nodes(args []string) {
 	s.t.Helper()
 	var hosts [][2]string
@@ -221,6 +222,7 @@ func (s *scenario) nodes(args []string) {
 		}
 		s.services(&cfg, keys, links)
 		s.peering(&cfg, keys["pair"], hosts, links)
+		s.fencing(&cfg, keys["takeover"])
 		for i, name := range strings.Split(keys["vips"], ",") {
 			name, link, _ := strings.Cut(name, "@")
 			if name == "none" {
@@ -254,7 +256,7 @@ func (s *scenario) vip(i int, link, priority string, keys map[string]string, che
 	s.change(&v, []string{"priority=" + priority})
 	for k, value := range keys {
 		switch k {
-		case "interval", "preempt", "preempt_delay", "vmac", "lease", "handover":
+		case "interval", "preempt", "preempt_delay", "vmac", "lease", "handover", "takeover":
 			s.change(&v, []string{k + "=" + value})
 		case "track":
 			for entry := range strings.SplitSeq(value, ",") {
@@ -336,6 +338,8 @@ func (s *scenario) change(v *engine.VIP, settings []string) {
 			v.VMAC = value == "on"
 		case "lease":
 			v.Lease = s.leaseMode(value)
+		case "takeover":
+			v.Takeover = engine.TakeoverFence
 		case "handover":
 			v.Break = value == "break"
 		case "vrid":
