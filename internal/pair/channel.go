@@ -38,6 +38,10 @@ type Heard struct {
 	// Config is all of it or nil. When a message repeats, on another path, what has
 	// been delivered, or only greets, it holds nothing but Node and the newest Seq.
 	State pair.State
+	// Type is pair.TypeAsk or pair.TypeAnswer when the message is about votes, and
+	// Votes then is its payload, which State says nothing of. Else it is 0.
+	Type  pair.Type
+	Votes []byte
 }
 
 // Channel tells the peers how this host stands, and hears how they do. Its

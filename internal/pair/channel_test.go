@@ -334,3 +334,36 @@ func TestOnTheWire(t *testing.T) {
 		t.Errorf("seen %v", seen)
 	}
 }
+
+// TestVote sends a message about votes over two paths: it is handed on once, and
+// to its peer alone.
+func TestVote(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 3)
+	one, two, three := l.open(t, 1, l.config(1, front, back)), l.open(t, 2, l.config(2, front, back)), l.open(t, 3, l.config(3, front, back))
+	meet(t, one, two)
+	meet(t, one, three)
+	one.Vote("lb2", pair.TypeAsk, []byte("an ask"))
+	votes := func(e *end) (list []string) {
+		for _, h := range e.told() {
+			if h.Type != 0 {
+				list = append(list, fmt.Sprintf("%s %d %s", h.Peer, h.Type, h.Votes))
+			}
+		}
+		return list
+	}
+	testenv.Eventually(t, within, "it is heard", func() bool { return len(votes(two)) > 0 })
+	two.Vote("lb1", pair.TypeAnswer, []byte("an answer"))
+	testenv.Eventually(t, within, "it is answered", func() bool { return len(votes(one)) > 0 })
+	two.tell(t, state(2, 1), one)
+	got := [][]string{votes(one), votes(two), votes(three)}
+	if diff := cmp.Diff([][]string{{"lb2 17 an answer"}, {"lb1 16 an ask"}, nil}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	unsent := one.Counters().Unsent
+	one.Vote("lb9", pair.TypeAsk, nil)
+	one.Vote("lb2", pair.TypeAsk, make([]byte, pair.MaxPayload+1))
+	if n := one.Counters().Unsent - unsent; n != 2 {
+		t.Errorf("%d are counted as unsent", n)
+	}
+}

@@ -125,7 +125,7 @@ func TestGarbage(t *testing.T) {
 		pair.CauseTruncated: {good[:len(good)-1], good[:10]},
 		pair.CauseKey:       {other, sealed(t, bytes.Repeat([]byte("k"), 32), header, "")},
 		pair.CausePeer:      {next(func(h *pair.Header) { h.From = "lb7" })},
-		pair.CauseType:      {next(func(h *pair.Header) { h.Type = 16 }), next(func(h *pair.Header) { h.Type = 0 })},
+		pair.CauseType:      {next(func(h *pair.Header) { h.Type = 18 }), next(func(h *pair.Header) { h.Type = 0 })},
 	} {
 		before := two.Counters().Refused[cause]
 		throw(t, l.hosts[0], front(2), datagrams...)

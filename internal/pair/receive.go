@@ -1,6 +1,7 @@
 package pair
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -150,6 +151,8 @@ func (c *Channel) message(now time.Time, p *peer, h pair.Header, payload []byte,
 	told := false
 	switch {
 	case r.Repeated || h.Type == pair.TypeHello:
+	case h.Type == pair.TypeAsk || h.Type == pair.TypeAnswer:
+		news.Type, news.Votes = h.Type, bytes.Clone(payload)
 	case h.Type != pair.TypeState:
 		c.refuse(p, pair.CauseType)
 	default:
@@ -160,7 +163,7 @@ func (c *Channel) message(now time.Time, p *peer, h pair.Header, payload []byte,
 		told = cause == ""
 	}
 	if !told {
-		if w := p.path(from); w != nil && now.Sub(w.said) < quiet && !r.Opened {
+		if w := p.path(from); w != nil && now.Sub(w.said) < quiet && !r.Opened && news.Type == 0 {
 			return
 		}
 		news.State, news.Whole = pair.State{Seq: p.seq}, p.whole

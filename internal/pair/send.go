@@ -27,6 +27,21 @@ func (c *Channel) Send(s *pair.State) {
 	c.flush()
 }
 
+// Vote sends a message about votes to one peer on every path, now, or not at all:
+// t is pair.TypeAsk or pair.TypeAnswer, and the payload has up to pair.MaxPayload
+// octets. It never waits.
+func (c *Channel) Vote(peer string, t pair.Type, payload []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.peer(peer)
+	if p == nil || len(payload) > pair.MaxPayload {
+		c.count.unsent++
+		return
+	}
+	c.queue(p, p.session.Next(time.Now(), t), payload)
+	c.flush()
+}
+
 // queue seals a message and puts it into line for every path of a peer.
 func (c *Channel) queue(p *peer, h pair.Header, payload []byte) {
 	for _, s := range c.socks.all() {

@@ -132,7 +132,7 @@ func (c *Remote) send(now time.Time, asks []vote.Ask) {
 // write sends the payload. The socket is written to without waiting, so not by
 // way of net.
 func (c *Remote) write(now time.Time) {
-	b, err := c.key.Seal(c.out[:0], c.session.Next(now, vote.TypeAsk), c.payload)
+	b, err := c.key.Seal(c.out[:0], c.session.Next(now, pair.TypeAsk), c.payload)
 	c.out = b
 	if err == nil {
 		closed := c.raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, c.to) })
@@ -195,7 +195,7 @@ func (c *Remote) take(now time.Time, list []vote.Answer, datagram []byte, from n
 		c.again(now)
 		return list
 	}
-	if h.Type != vote.TypeAnswer {
+	if h.Type != pair.TypeAnswer {
 		c.status.Refused[pair.CauseType]++
 		return list
 	}

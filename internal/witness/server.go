@@ -154,7 +154,7 @@ func (s *Server) take(now time.Time, datagram, control []byte, from netip.AddrPo
 		s.count.Refused[pair.CauseReceiver]++
 		return
 	}
-	if h.Type != vote.TypeAsk {
+	if h.Type != pair.TypeAsk {
 		s.count.Refused[pair.CauseType]++
 		return
 	}
@@ -189,7 +189,7 @@ func (s *Server) take(now time.Time, datagram, control []byte, from netip.AddrPo
 // answer answers the Asks of one message.
 func (s *Server) answer(now time.Time, p *host, cluster string, h pair.Header, control []byte, from netip.AddrPort) {
 	flush := func() {
-		s.send(p.session.Next(now, vote.TypeAnswer), s.payload, control, from)
+		s.send(p.session.Next(now, pair.TypeAnswer), s.payload, control, from)
 		s.payload = vote.AppendCluster(s.payload[:0], cluster)
 	}
 	s.payload = vote.AppendCluster(s.payload[:0], cluster)

@@ -303,9 +303,9 @@ func TestNotBelieved(t *testing.T) {
 	}
 	send([]byte("x"))
 	send(sealed(pair.TypeState, ""))
-	send(sealed(vote.TypeAsk, "\x05x"))
+	send(sealed(pair.TypeAsk, "\x05x"))
 	send(make([]byte, 2000))
-	send(sealed(vote.TypeAsk, "\x00")) // proves nothing
+	send(sealed(pair.TypeAsk, "\x00")) // proves nothing
 	for cause, want := range map[pair.Cause]uint64{
 		pair.CauseKey: 1, pair.CauseReceiver: 1, pair.CauseMalformed: 2, pair.CauseType: 1, pair.CauseOversized: 1, pair.CauseChallenge: 1,
 	} {
@@ -334,7 +334,7 @@ func TestRecording(t *testing.T) {
 	c := one.Client.(*Remote)
 	c.mu.Lock()
 	payload := vote.AppendAsk(vote.AppendCluster(nil, "blue"), vote.Ask{Kind: vote.Release, VIP: "web", Number: 1 << 40})
-	b, err := key.Seal(nil, c.session.Next(time.Now(), vote.TypeAsk), payload)
+	b, err := key.Seal(nil, c.session.Next(time.Now(), pair.TypeAsk), payload)
 	c.mu.Unlock()
 	must(t, err)
 	recorded = append(recorded, b)
@@ -369,7 +369,7 @@ func TestSource(t *testing.T) {
 		must(t, err)
 		key, err := pair.NewKey(secret)
 		must(t, err)
-		b, err := key.Seal(nil, pair.Header{Type: vote.TypeAsk, From: to, To: "rack3", Boot: 1, Seq: 1}, []byte{0})
+		b, err := key.Seal(nil, pair.Header{Type: pair.TypeAsk, From: to, To: "rack3", Boot: 1, Seq: 1}, []byte{0})
 		must(t, err)
 		_, err = c.Write(b)
 		must(t, err)
@@ -435,7 +435,7 @@ func BenchmarkServer(b *testing.B) {
 			for i := range 10 {
 				payload = vote.AppendAsk(payload, vote.Ask{Kind: vote.Renew, VIP: fmt.Sprint("vip-", i), Number: 1, Epoch: 1, TTL: ttl})
 			}
-			h := session.Next(time.Now(), vote.TypeAsk)
+			h := session.Next(time.Now(), pair.TypeAsk)
 			h.Echo = pair.Echo{Boot: s.boot, Seq: 1}
 			first, err := key.Seal(nil, h, payload)
 			must(b, err)
@@ -443,7 +443,7 @@ func BenchmarkServer(b *testing.B) {
 			b.ReportAllocs()
 			var buf []byte
 			for b.Loop() {
-				h := session.Next(time.Now(), vote.TypeAsk)
+				h := session.Next(time.Now(), pair.TypeAsk)
 				h.Echo = pair.Echo{Boot: s.boot, Seq: 1}
 				buf, err = key.Seal(buf[:0], h, payload)
 				must(b, err)

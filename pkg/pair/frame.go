@@ -41,13 +41,15 @@ const (
 // older hosts skip them.
 const Version = 1
 
-// Type is the kind of a message. 0 is none; those from 16 on are for votes.
+// Type is the kind of a message. 0 is none.
 type Type uint8
 
-// The types.
+// The types. Payloads of those for votes are pkg/vote's.
 const (
-	TypeHello Type = 1 // without a payload: it is there for its header
-	TypeState Type = 2 // one part of a State
+	TypeHello  Type = 1  // without a payload: it is there for its header
+	TypeState  Type = 2  // one part of a State
+	TypeAsk    Type = 16 // asks for votes
+	TypeAnswer Type = 17 // answers
 )
 
 // Header is what every message says of itself.

@@ -8,18 +8,14 @@ import (
 	"time"
 )
 
-// Asks and Answers travel as the payload of frames of pkg/pair, of these types.
-// Numbers are big-endian. A payload is the name of the cluster and items; a kind
+// Asks and Answers travel as the payload of frames of pkg/pair, of its types
+// TypeAsk and TypeAnswer. Numbers are big-endian. A payload is the name of the cluster and items; a kind
 // that is not known is skipped, as is what follows the last known field of an item.
 //
 //	1 + n  cluster, its length first
 //	items: 1 kind, 2 length of what follows
 //	       1 + n VIP, 8 number, 8 epoch, 4 TTL in ms                            kinds of an Ask
 //	       1 + n VIP, 8 number, 8 epoch, 1 why, 1 + n owner, 4 remaining in ms  kinds of an Answer
-const (
-	TypeAsk    = 16 // a pair.Type
-	TypeAnswer = 17
-)
 
 // MaxName is how long names of clusters, VIPs and hosts are at most, in octets.
 const MaxName = 64
