@@ -148,19 +148,3 @@ func (v *voter) words(now time.Time) string {
 	}
 	return "does not answer"
 }
-
-// wait is for answers that are on their way when a vote is renewed.
-const wait = 50 * time.Millisecond
-
-// AutoTTL is how long a vote must be promised so that two lost renewals in a row do
-// no harm: the kernel's lease may be refreshed while two of it are left, and the
-// third renewal, and its answer, must come before. It is in whole milliseconds.
-//
-//	  asked  lost  lost  asked, answered
-//	──┼──────┼─────┼─────┼─┼──────────────┼
-//	  │◀──── 3 every ───▶│ │◀── 2 lease ─▶│
-//	  │◀───────────────── TTL ───────────▶│
-func AutoTTL(lease, every time.Duration) time.Duration {
-	ttl := 2*lease + 3*every + wait
-	return (ttl + ttl*margin/1e6 + time.Millisecond).Truncate(time.Millisecond)
-}
