@@ -98,7 +98,7 @@ func search(t *testing.T, r run) string {
 		generate = append(generate, "-D"+name)
 	}
 	do("spin", append(generate, model)...)
-	do("gcc", "-O2", "-w", "-DSAFETY", "-DMEMLIM=2048", "-o", "pan", "pan.c")
+	do("gcc", "-O1", "-w", "-DSAFETY", "-DMEMLIM=2048", "-o", "pan", "pan.c")
 	// -E: a way through a model may come to an end anywhere.
 	limit := []string{"-E", "-m1000000"}
 	if r.depth > 0 {
