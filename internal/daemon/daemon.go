@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,16 +142,12 @@ func nameNode(cfg *config.Config) error {
 // goroutines have. SIGHUP reloads.
 func (d *Daemon) Run(ctx context.Context) error {
 	cfg := d.cfg.Load()
-	socket := cfg.Control.Socket
-	if d.opts.Socket != "" {
-		socket = d.opts.Socket
-	}
 	page, err := metrics.Page(d, d.timings)
 	if err != nil {
 		return err
 	}
 	server := control.New(d, control.Options{
-		Socket: socket, AdminGroup: cfg.Control.AdminGroup, MetricsListen: cfg.Metrics.Listen, Metrics: page, Log: d.log,
+		Socket: cmp.Or(d.opts.Socket, cfg.Control.Socket), AdminGroup: cfg.Control.AdminGroup, MetricsListen: cfg.Metrics.Listen, Metrics: page, Log: d.log,
 	})
 	if err := server.Listen(); err != nil {
 		return err

@@ -210,7 +210,7 @@ func (r *rack) finish() {
 	r.t.Log(report)
 	for _, a := range r.lb {
 		if strings.Contains(a.proc.Output(), "no heartbeat") && report.Lost > 0 {
-			r.t.Skipf("%s: the machine stopped it for 300 ms, and its routes were withdrawn as they have to be", a.host.Name)
+			r.t.Fatalf("%s: the machine stopped it for 300 ms, and its routes were withdrawn as they have to be: this run shows nothing", a.host.Name)
 		}
 	}
 	for i, a := range r.acts {
