@@ -136,6 +136,7 @@ func (b *builder) build() *Config {
 	b.bgp(c)
 	b.pair(c)
 	b.fences(c)
+	b.witnesses(c)
 	for _, s := range b.sections("anycast") {
 		c.Engine.Services[s.node.name] = b.service(s, c.Engine.Checks)
 	}
@@ -172,6 +173,7 @@ func (b *builder) vip(s section, checks map[string]check.Config) engine.VIP {
 		Lease:         leases[get[string](s, "lease")],
 		Break:         get[string](s, "handover") == "break",
 		Takeover:      takeovers[get[string](s, "takeover")],
+		HoldOn:        get[string](s, "no_majority") == "hold",
 		Track:         trackedChecks(s, checks),
 		TrackLinks:    trackedLinks(s),
 		Routes:        b.routes(s),

@@ -12,7 +12,7 @@ import (
 
 // takeovers are the words of vip.takeover.
 var takeovers = map[string]engine.Takeover{
-	"vrrp": engine.TakeoverVRRP, "fence": engine.TakeoverFence,
+	"vrrp": engine.TakeoverVRRP, "fence": engine.TakeoverFence, "votes": engine.TakeoverVotes,
 }
 
 // fences fills in how each peer is fenced that can be.

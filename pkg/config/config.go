@@ -26,6 +26,8 @@ type Config struct {
 	// FenceSecrets are the secret options of the agents of fence devices, by device
 	// and option, kept apart likewise.
 	FenceSecrets map[string]map[string]Secret
+	// Witnesses is how those of Engine.Witnesses are reached.
+	Witnesses map[string]Witness
 }
 
 // Secret is a text that is never printed.

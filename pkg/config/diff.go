@@ -33,7 +33,7 @@ func Diff(from, to *Config) []string {
 			}
 		}
 	}
-	return slices.Concat(lines, newPasswords(from, to), newKeys(from, to), newFenceSecrets(from, to))
+	return slices.Concat(lines, newPasswords(from, to), newKeys(from, to), newFenceSecrets(from, to), newWitnessKeys(from, to))
 }
 
 // change is one changed key in words, "" when it is the same.
@@ -97,6 +97,7 @@ func describe(c *Config) map[string]settings {
 	describeBGP(m, c)
 	describePair(m, c)
 	describeFences(m, c)
+	describeWitnesses(m, c)
 	for name, s := range e.Services {
 		m["anycast."+name] = describeService(s)
 	}
@@ -137,6 +138,7 @@ func describeVIP(v engine.VIP) settings {
 		"lease":            {v.Lease.String()},
 		"handover":         {handoverWord(v.Break)},
 		"takeover":         {v.Takeover.String()},
+		"no_majority":      {map[bool]string{false: "release", true: "hold"}[v.HoldOn]},
 		"track":            eachWeight(v.Track),
 		"track_interfaces": eachWeight(v.TrackLinks),
 		"garp.repeat":      {strconv.Itoa(v.GARP.Repeat)},

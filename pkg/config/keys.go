@@ -65,6 +65,8 @@ var tables = []tableRow{
 	{path: "fence.rate"},
 	{path: "fence.device"},
 	{path: "fence.device.*", also: []string{"fence_device", "stonith_resource"}},
+	{path: "witness"},
+	{path: "witness.*", also: []string{"qdevice", "quorum"}},
 }
 
 const required = "required"
@@ -79,7 +81,7 @@ var (
 )
 
 // keyRows is the table of keys, in the order of the manual.
-var keyRows = slices.Concat(generalRows, authRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows, pairRows, fenceRows)
+var keyRows = slices.Concat(generalRows, authRows, hookRows("vip.*"), groupRows, hookRows("sync.*"), checkRows, bgpRows, anycastRows, pairRows, fenceRows, witnessRows)
 
 var generalRows = []key{
 	{path: "include", kind: list{text{what: "a file name or pattern"}}, none: "no other files",
@@ -169,9 +171,12 @@ var generalRows = []key{
 		doc: "Dead-man switch: what ends the hold of this host when vipd hangs or is killed. auto is nft, where the kernel has it and advert_interval is at least 30ms; address gives addresses a lifetime."},
 	{path: "vip.*.handover", kind: choice{"overlap", "break"}, def: `"overlap"`,
 		doc: "Planned moves: overlap loses no packet, both hosts answer for up to 50ms; break closes the old holder before the new one opens. Needs [pair]; without it moves are those of VRRP."},
-	{path: "vip.*.takeover", kind: choice{"vrrp", "fence"}, def: `"vrrp"`,
-		doc:  "What a silent Active needs before this host takes over: nothing more (vrrp), or to be cut off for certain (fence).",
+	{path: "vip.*.takeover", kind: choice{"vrrp", "fence", "votes"}, def: `"vrrp"`,
+		doc:  "What a silent Active needs before this host takes over: nothing more (vrrp), to be cut off for certain (fence), or a majority of the votes (votes).",
 		also: []string{"takeover_requires"}},
+	{path: "vip.*.no_majority", kind: choice{"release", "hold"}, def: `"release"`,
+		doc:  "With takeover = \"votes\": what a holder does that has no majority any more and knows of no other holder. release gives the VIP up; hold goes on, and two hosts may hold it then.",
+		also: []string{"no_quorum_policy"}},
 }
 
 var groupRows = []key{

@@ -47,6 +47,7 @@ func (b *builder) rules(c *Config) {
 	b.dependRules(c.Engine)
 	b.hookRules()
 	b.fenceRules(c)
+	b.votesRules(c)
 	b.unusedChecks(c.Engine)
 }
 

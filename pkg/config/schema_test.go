@@ -105,7 +105,7 @@ func valueForm(k kind) form {
 		return form{"enum": []string(k.choice())}
 	case duration, interval:
 		return form{"type": "string", "pattern": durationForm}
-	case text, address, hostAddress, network, neighborAddress, announcedPrefix, routerID, community, largeCommunity, expression, pairInterval, peerAddress:
+	case text, address, hostAddress, network, neighborAddress, announcedPrefix, routerID, community, largeCommunity, expression, pairInterval, peerAddress, witnessTTL:
 		return form{"type": "string"}
 	case listenPort:
 		return form{"type": "integer", "minimum": -1, "maximum": 65535}

@@ -7,6 +7,7 @@ import (
 	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/pkg/fence"
+	"github.com/vipd/vipd/pkg/vote"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -25,6 +26,7 @@ type Config struct {
 	Fences       map[string]fence.Config // how a peer is cut off, by its name; a peer that is not in it cannot be
 	KeepRoutes   bool                    // a stop leaves services to neighbors that keep routes over a restart (RFC 4724); BGP must ask for that
 	Budget       Budget                  // of withdrawals because of checks
+	Witnesses    []vote.Witness          // voters that are no hosts, sorted by name
 	DrainWait    time.Duration           // how long a service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0 or more
 }
 
@@ -87,6 +89,7 @@ type VIP struct {
 	VMAC          bool          // 00:00:5e:00:01:{vrid} on a macvlan
 	Checksum      vrrp.Checksum // form sent in v3 over IPv4
 	Takeover      Takeover
+	HoldOn        bool // by votes: who has held goes on without a majority while nobody else is known to
 	Track         map[string]check.Weight
 	TrackLinks    map[string]check.Weight
 	Routes        []Route
@@ -104,11 +107,12 @@ type Takeover int
 const (
 	TakeoverVRRP  Takeover = iota // nothing more: the election decides
 	TakeoverFence                 // to be cut off, verified
+	TakeoverVotes                 // a majority of the votes, which this host then needs to hold as well
 )
 
 // String is the word of the configuration.
 func (t Takeover) String() string {
-	return [...]string{TakeoverVRRP: "vrrp", TakeoverFence: "fence"}[t]
+	return [...]string{TakeoverVRRP: "vrrp", TakeoverFence: "fence", TakeoverVotes: "votes"}[t]
 }
 
 // Family4 reports whether the election runs over IPv4: the family of the first
