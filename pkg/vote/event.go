@@ -11,8 +11,9 @@ type (
 	// Wake says that time has passed, see [Holder.Next].
 	Wake struct{}
 
-	// Want says that this host is to hold the VIP: it is eligible, and elected. Again
-	// and again it changes nothing.
+	// Want says that this host is to hold the VIP: it is eligible, and elected. The
+	// kernel has none of the addresses, also not from an earlier process, since an
+	// attempt that fails hands votes back. Again and again it changes nothing.
 	Want struct{}
 
 	// Retry says that there is a reason to ask now and not later: another host has

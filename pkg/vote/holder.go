@@ -71,6 +71,8 @@ type Holder struct {
 	base   uint64 // epoch of this attempt: votes for less do not count
 	epoch  uint64 // that is asked for now: base, or higher
 	due    time.Time
+	look   time.Time     // idle: when to find out again who answers
+	hurry  int           // attempts that follow a Retry closely
 	others bool          // not only the own vote has been asked for
 	margin time.Duration // ppm, that a vote counts less
 	out    []Send
@@ -89,6 +91,10 @@ func (h *Holder) Number() uint64 { return h.number }
 
 // Stage returns how far it has come.
 func (h *Holder) Stage() Stage { return h.stage }
+
+// Hurries reports whether it asks again at once when it is refused, since another host
+// has released the VIP just now.
+func (h *Holder) Hurries() bool { return h.hurry > 0 }
 
 // Clone returns a Holder that knows the same and goes its own way from here.
 func (h *Holder) Clone() *Holder {
@@ -112,6 +118,7 @@ func (h *Holder) Step(now time.Time, ev Event) []Send {
 			h.stage, h.due = Waiting, now
 		}
 	case Retry:
+		h.hurry = retries
 		if h.stage == Waiting {
 			h.due = now
 		}
@@ -152,6 +159,9 @@ func (h *Holder) configure(cfg Config) {
 
 // advance goes on as far as it can.
 func (h *Holder) advance(now time.Time) {
+	if h.stage == Idle && !now.Before(h.look) {
+		h.lookAround(now)
+	}
 	if h.stage == Waiting && !now.Before(h.due) {
 		h.begin(now)
 	}
@@ -263,6 +273,10 @@ func (h *Holder) becomeWithout(now time.Time) {
 func (h *Holder) fail(now time.Time) {
 	h.stage = Waiting
 	h.due = h.again(now)
+	if h.hurry > 0 {
+		h.due = earlier(h.due, now.Add(hurryFirst<<(2*(retries-h.hurry))))
+		h.hurry--
+	}
 	h.letGo(now)
 }
 
@@ -311,6 +325,13 @@ func (h *Holder) draw() bool {
 		most = max(most, votes[who])
 	}
 	return most > 0 && most < h.cfg.need()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func later(a, b time.Time) time.Time {

@@ -105,7 +105,7 @@ func TestHolder(t *testing.T) {
 			"150ms drop", "release lb1 epoch=1; release lb2 epoch=1; release rack3 epoch=1; idle next=250ms",
 			"250ms wake", "release lb1 epoch=1; release lb2 epoch=1; release rack3 epoch=1; idle next=350ms",
 			"350ms wake", "release lb1 epoch=1; release lb2 epoch=1; release rack3 epoch=1; idle next=450ms",
-			"450ms wake", "idle",
+			"450ms wake", "idle next=10.15s",
 		}},
 		"the own vote is promised: nobody is bothered": {false, []string{
 			"0ms want", "ask lb1 epoch=1; asking next=100ms",

@@ -58,8 +58,12 @@ func (h *Holder) Next() time.Time {
 			next = t
 		}
 	}
-	if h.stage == Waiting || h.stage == Asking {
+	switch h.stage {
+	case Idle:
+		sooner(h.look)
+	case Waiting, Asking:
 		sooner(h.due)
+	case Held, Clinging:
 	}
 	if h.stage == Held {
 		sooner(h.Until())
@@ -86,13 +90,14 @@ type Status struct {
 	Epoch uint64
 	Until time.Time
 	Votes []Vote // in the order of the voters
-	Why   string // what it waits for; "" = nothing
+	Why   string // which votes are missing, for a majority that lasts; "" = none
 }
 
 // Vote is what is known of one vote.
 type Vote struct {
 	Voter  string
 	Host   bool
+	Counts bool      // for the majority that is there, or asked for
 	Until  time.Time // of its promise to this host; zero = it has made none
 	Fenced bool      // that host is cut off, which stands for its vote
 	Owner  string    // to whom else it is promised; "" = to nobody, as far as is known
@@ -104,33 +109,36 @@ type Vote struct {
 // Status tells how things stand.
 func (h *Holder) Status(now time.Time) Status {
 	s := Status{Stage: h.stage, Need: h.cfg.need(), Epoch: h.Epoch(), Until: h.Until()}
-	var have []string
-	var lack []string
+	lasts := now
+	if h.stage == Held {
+		lasts = now.Add(2 * h.cfg.Lease)
+	}
+	var have, lack []string
 	for i := range h.voters {
 		v := &h.voters[i]
-		one := Vote{
-			Voter: v.Name, Host: v.Host, Until: v.until, Fenced: now.Before(v.fenced),
+		s.Votes = append(s.Votes, Vote{
+			Voter: v.Name, Host: v.Host, Counts: h.stage != Idle && v.counts(now, h.base), Until: v.until, Fenced: now.Before(v.fenced),
 			Why: v.refusal.why, Owner: v.refusal.owner, Free: v.refusal.until, Heard: v.heard,
-		}
-		s.Votes = append(s.Votes, one)
-		if h.stage != Idle && v.counts(now, h.base) {
+		})
+		if v.counts(lasts, h.base) {
 			have = append(have, v.Name)
 		} else {
-			lack = append(lack, v.Name+" "+v.words(now))
+			lack = append(lack, v.Name+" "+h.words(now, v))
 		}
 	}
-	if h.stage != Idle && h.stage != Held {
-		s.Why = fmt.Sprintf("%d of %d votes", len(have), s.Need)
-		if len(have) > 0 {
-			s.Why += " (" + strings.Join(have, ", ") + ")"
-		}
-		s.Why += ": " + strings.Join(lack, ", ")
+	if h.stage == Idle || len(have) >= s.Need {
+		return s
 	}
+	s.Why = fmt.Sprintf("%d of %d votes", len(have), s.Need)
+	if len(have) > 0 {
+		s.Why += " (" + strings.Join(have, ", ") + ")"
+	}
+	s.Why += ": " + strings.Join(lack, ", ")
 	return s
 }
 
 // words is why there is no vote of v.
-func (v *voter) words(now time.Time) string {
+func (h *Holder) words(now time.Time, v *voter) string {
 	left := max(0, v.refusal.until.Sub(now)).Round(time.Millisecond)
 	switch v.refusal.why {
 	case Promised:
@@ -145,6 +153,12 @@ func (v *voter) words(now time.Time) string {
 		return "is in trouble"
 	case OldEpoch:
 		return "knows a newer holder"
+	}
+	if h.stage == Waiting && !h.others && !v.own {
+		return "was not asked"
+	}
+	if h.stage == Waiting && now.Sub(v.heard) <= v.TTL {
+		return "would give it"
 	}
 	return "does not answer"
 }

@@ -15,6 +15,14 @@ const askedMost = 32
 // releases is how often a vote is handed back when nobody answers.
 const releases = 3
 
+// retries is how many attempts follow a Retry closely: the other host's release may
+// reach a voter later than the word of it reached this host. hurryFirst is before the
+// first of them, and each time four times as much.
+const (
+	retries    = 3
+	hurryFirst = 5 * time.Millisecond
+)
+
 // voter is what a Holder knows of one.
 type voter struct {
 	Voter
@@ -132,6 +140,34 @@ func (h *Holder) releaseAgain(now time.Time, v *voter) {
 	v.tries++
 	v.release.at = now
 	h.out = append(h.out, Send{v.Name, Ask{Kind: Release, Number: v.release.number, Epoch: h.epoch, TTL: v.TTL}})
+}
+
+// lookEach is how often who wants nothing finds out whether the witnesses answer, and
+// lookSoon the same while one never has.
+const (
+	lookEach = 10 * time.Second
+	lookSoon = time.Second
+)
+
+// lookAround hands back to each witness what it has not promised: an answer says
+// that it would promise it.
+func (h *Holder) lookAround(now time.Time) {
+	h.look = now.Add(lookEach)
+	for i := range h.voters {
+		v := &h.voters[i]
+		if v.Host {
+			continue
+		}
+		if v.heard.IsZero() {
+			h.look = now.Add(lookSoon)
+		}
+		if v.release.number != 0 {
+			continue
+		}
+		h.number++
+		v.release, v.tries = asked{number: h.number, at: now}, 1
+		h.out = append(h.out, Send{v.Name, Ask{Kind: Release, Number: h.number, Epoch: h.epoch, TTL: v.TTL}})
+	}
 }
 
 // answered takes what a voter answers.

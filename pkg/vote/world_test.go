@@ -153,6 +153,7 @@ func (w *world) start(n *node) {
 	if w.bad.noMargin {
 		n.holder.margin = 0
 	}
+	w.held[n.id] = min(w.held[n.id], w.now) // what an earlier process left is removed first
 	boot := n.boot
 	w.in(time.Duration(w.rnd.Int64N(int64(w.every))), func() { w.tick(n, boot) })
 	w.step(n, Want{})
@@ -372,7 +373,7 @@ func (w *world) fault() {
 			}
 		}
 	case 4: // stopped
-		n.paused = w.now + time.Duration(w.rnd.Int64N(int64(w.ttl)))
+		n.paused = max(n.paused, w.now+time.Duration(w.rnd.Int64N(int64(w.ttl))))
 	case 5:
 		w.drop(n)
 	}
