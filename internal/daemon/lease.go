@@ -50,13 +50,15 @@ func (d *Daemon) guard(ctx context.Context) {
 		todo := l.todo
 		l.todo = nil
 		l.mu.Unlock()
-		for _, a := range todo {
-			switch a := a.(type) {
-			case engine.SetGuard:
+		for len(todo) > 0 {
+			if a, ok := todo[0].(engine.SetGuard); ok {
+				todo = todo[1:]
 				d.post(engine.GuardSet{Seq: a.Seq, Err: words(d.setGuard(ctx, a.VIPs))})
-			case engine.SetLease:
-				d.post(engine.LeaseSet{VIP: a.VIP, On: a.On, Seq: a.Seq, Err: words(l.set(a))})
+				continue
 			}
+			var run []engine.SetLease
+			run, todo = sameWay(todo)
+			d.post(l.set(run)...)
 		}
 		select {
 		case <-l.kick:
@@ -94,15 +96,39 @@ func (d *Daemon) setGuard(ctx context.Context, list []engine.Guarded) error {
 	return l.table.Set(guarded)
 }
 
-// set begins or ends a lease.
-func (l *leases) set(a engine.SetLease) error {
-	switch {
-	case l.table == nil:
-		return errors.New("there is no packet filter")
-	case a.On:
-		return l.table.Arm(a.VIP)
+// sameWay splits off the leases that are to begin, or to end, one after the other.
+func sameWay(todo []engine.Action) (run []engine.SetLease, rest []engine.Action) {
+	for i, a := range todo {
+		s, ok := a.(engine.SetLease)
+		if !ok || i > 0 && s.On != run[0].On {
+			return run, todo[i:]
+		}
+		run = append(run, s)
 	}
-	return l.table.Disarm(a.VIP)
+	return run, nil
+}
+
+// set begins leases, or ends them, all in one way, and answers for each.
+func (l *leases) set(run []engine.SetLease) []engine.Event {
+	errs := make([]error, len(run))
+	names := make([]string, len(run))
+	for i, a := range run {
+		names[i] = a.VIP
+		switch {
+		case l.table == nil:
+			errs[i] = errors.New("there is no packet filter")
+		case !a.On:
+			errs[i] = l.table.Disarm(a.VIP)
+		}
+	}
+	if l.table != nil && run[0].On {
+		errs = l.table.Arm(names...)
+	}
+	evs := make([]engine.Event, len(run))
+	for i, a := range run {
+		evs[i] = engine.LeaseSet{VIP: a.VIP, On: a.On, Seq: a.Seq, Err: words(errs[i])}
+	}
+	return evs
 }
 
 // guardChanged puts what others did to the packet filter into the history.

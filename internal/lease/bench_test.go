@@ -26,7 +26,7 @@ func BenchmarkRenew(b *testing.B) {
 			list, names := guardMany(n)
 			check(b, table.Set(list))
 			for _, name := range names {
-				check(b, table.Arm(name))
+				check(b, table.Arm(name)[0])
 			}
 			for b.Loop() {
 				if err := table.Renew(names); err != nil {
@@ -49,7 +49,7 @@ func BenchmarkArm(b *testing.B) {
 			check(b, table.Set(list)) // with other ids
 			b.StartTimer()
 		}
-		check(b, table.Arm(names[i%len(names)]))
+		check(b, table.Arm(names[i%len(names)])[0])
 	}
 }
 

@@ -24,7 +24,7 @@ func (t *Table) verify() error {
 	}
 	found, err := t.inventory()
 	if errors.Is(err, errInterrupted) {
-		return nil // look again at the next change, or in a second
+		return nil // look again at the next change, or in some seconds
 	}
 	if err != nil {
 		return err

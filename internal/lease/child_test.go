@@ -41,7 +41,7 @@ func hold() error {
 	if err := table.Set([]Guarded{brief()}); err != nil {
 		return err
 	}
-	if err := table.Arm("web"); err != nil {
+	if err := table.Arm("web")[0]; err != nil {
 		return err
 	}
 	fmt.Println("holding")
@@ -73,7 +73,7 @@ func try() error {
 	if err := table.Set([]Guarded{g}); err != nil {
 		return err
 	}
-	if err := table.Arm("web"); err != nil {
+	if err := table.Arm("web")[0]; err != nil {
 		return err
 	}
 	if err := table.Renew([]string{"web"}); err != nil {
@@ -166,7 +166,7 @@ func TestTakeOverFromFormerProcess(t *testing.T) {
 	w.silent(t, webAddrs...)
 	check(t, table.Set([]Guarded{web}))
 	w.silent(t, webAddrs...)
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	w.answering(t, webAddrs...)
 }
 

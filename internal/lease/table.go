@@ -140,18 +140,23 @@ func (t *Table) number() {
 	}
 }
 
-// Arm gives a VIP a lease, as of now: it is for a takeover, and the only way in
-// which a lease comes to life. It fails if half of the timeout passed meanwhile,
-// because the decision to take over may be wrong by then.
-func (t *Table) Arm(name string) error {
-	d, err := t.decide(name)
-	if err == nil {
-		err = t.carryOut(d)
+// Arm gives VIPs leases, as of now: it is for takeovers, and the only way in which a
+// lease comes to life. The errors are in the order of the names; nil = it has one. One
+// that took longer than half of its timeout fails, because the decision to take over
+// may be wrong by then; a change that the kernel refuses fails them all.
+func (t *Table) Arm(names ...string) []error {
+	errs := make([]error, len(names))
+	list := make([]decision, len(names))
+	for i, name := range names {
+		list[i], errs[i] = t.decide(name)
 	}
-	if err != nil {
-		return fmt.Errorf("arm lease of %s: %w", name, err)
+	t.carryOut(list, errs)
+	for i, name := range names {
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("arm lease of %s: %w", name, errs[i])
+		}
 	}
-	return nil
+	return errs
 }
 
 // decision is to arm a VIP, and what was so when it was taken.
@@ -175,19 +180,39 @@ func (t *Table) decide(name string) (decision, error) {
 
 var errUnguarded = errors.New("not guarded")
 
-// carryOut grants a lease, and takes it if the decision still stands.
-func (t *Table) carryOut(d decision) error {
+// carryOut grants leases, and takes those whose decisions still stand. The grants go
+// to the kernel together, since it takes its time over each change.
+func (t *Table) carryOut(list []decision, errs []error) {
 	w := writer{batch: batch{table: tableName}}
-	w.change(unix.NFT_MSG_NEWSETELEM, grants, []*nl.RtAttr{element(idBytes(d.id), millis(unix.NFTA_SET_ELEM_TIMEOUT, d.limit))})
+	for i, d := range list {
+		if errs[i] == nil {
+			w.change(unix.NFT_MSG_NEWSETELEM, grants, []*nl.RtAttr{element(idBytes(d.id), millis(unix.NFTA_SET_ELEM_TIMEOUT, d.limit))})
+		}
+	}
+	if w.empty() {
+		return
+	}
 	t.mu.Lock()
 	err := t.nft.do(&w.batch)
 	t.mu.Unlock()
 	if err != nil {
 		t.events.kick()
-		return err
 	}
 	t.fast.Lock()
 	defer t.fast.Unlock()
+	for i, d := range list {
+		switch {
+		case errs[i] != nil:
+		case err != nil:
+			errs[i] = err
+		default:
+			errs[i] = t.take(d)
+		}
+	}
+}
+
+// take makes a lease of a grant.
+func (t *Table) take(d decision) error {
 	now := time.Now()
 	if took := now.Sub(d.at); took > d.limit {
 		return fmt.Errorf("it took %s, longer than half of its timeout", took.Round(10*time.Millisecond))

@@ -42,7 +42,7 @@ func TestLifeOfALease(t *testing.T) {
 	refused(t, table, "web")                        // what was never armed
 	w.silent(t, webAddrs...)
 
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	stop := renewing(t, table, timeout/10, "web")
 	w.answering(t, webAddrs...)
 	stop()
@@ -50,7 +50,7 @@ func TestLifeOfALease(t *testing.T) {
 	refused(t, table, "web")
 	w.silent(t, webAddrs...)
 
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	renewing(t, table, timeout/10, "web")
 	w.answering(t, webAddrs...)
 	check(t, table.Disarm("web"))
@@ -130,7 +130,7 @@ func TestNothingLeavesWithoutALease(t *testing.T) {
 			t.Errorf("%s without a lease: %v, want %v", name, err, unix.ENOBUFS)
 		}
 	}
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	for name, frame := range raws {
 		if err := send(t, w.host.NS, frame); err != nil {
 			t.Errorf("%s with a lease: %v", name, err)
@@ -174,7 +174,7 @@ func TestForeignFrames(t *testing.T) {
 	w := newWorld(t)
 	table := w.open(t)
 	check(t, table.Set([]Guarded{brief()}))
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	var foreign *frames
 	check(t, w.host.NS.Do(func() (err error) {
 		foreign, err = openFrames() // with another cookie
@@ -231,14 +231,16 @@ func TestArmTooLate(t *testing.T) {
 		d, err := table.decide("web")
 		check(t, err)
 		meanwhile(&d)
-		if err := table.carryOut(d); err == nil || err.Error() != strings.TrimSpace(want) {
-			t.Errorf("%v, want %s", err, want)
+		errs := make([]error, 1)
+		table.carryOut([]decision{d}, errs)
+		if errs[0] == nil || errs[0].Error() != strings.TrimSpace(want) {
+			t.Errorf("%v, want %s", errs[0], want)
 		}
 		if alive(t, table)["web"] {
 			t.Error("the lease lives")
 		}
 	}
-	if err := table.Arm("mail"); err == nil || err.Error() != "arm lease of mail: not guarded" {
+	if err := table.Arm("mail")[0]; err == nil || err.Error() != "arm lease of mail: not guarded" {
 		t.Error(err)
 	}
 }
@@ -251,7 +253,7 @@ func TestSetKeepsLeases(t *testing.T) {
 	w.address(t, "eth0", webAddrs...)
 	table := w.open(t)
 	check(t, table.Set([]Guarded{web}))
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	renewing(t, table, timeout/20, "web")
 	w.answering(t, webAddrs...)
 	p, err := w.client.Probe(addrPort(webAddrs[0]), 0)
@@ -334,7 +336,7 @@ func TestThousandAddresses(t *testing.T) {
 	routeToVIPs(t, w)
 	check(t, table.Set([]Guarded{big}))
 	w.silent(t, some...)
-	check(t, table.Arm("big"))
+	check(t, table.Arm("big")[0])
 	stop := renewing(t, table, timeout/10, "big")
 	w.answering(t, some...)
 	stop()
@@ -357,7 +359,7 @@ func TestClose(t *testing.T) {
 				return err
 			}))
 			check(t, table.Set([]Guarded{web}))
-			check(t, table.Arm("web"))
+			check(t, table.Arm("web")[0])
 			check(t, table.Close(remove))
 			if remove {
 				w.answering(t, webAddrs...)

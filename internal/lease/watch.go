@@ -16,7 +16,7 @@ import (
 
 const (
 	// checkEvery is how often the table is looked at although nothing was heard.
-	checkEvery = time.Second
+	checkEvery = 10 * time.Second
 
 	// checkPause is the shortest time between two looks.
 	checkPause = 5 * time.Millisecond
@@ -153,7 +153,7 @@ func (e *events) rules() func(syscall.NetlinkMessage) {
 }
 
 // Run looks after the table until ctx ends: when somebody changes it, when a
-// device is renamed or made again, and once a second. What is wrong it repairs
+// device is renamed or made again, and every ten seconds. What is wrong it repairs
 // at once, keeps leases as they were, and calls lost with one line for a human.
 // The error says that the kernel's netlink cannot be used any more.
 func (t *Table) Run(ctx context.Context, lost func(what string)) error {

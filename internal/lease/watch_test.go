@@ -59,7 +59,7 @@ func TestOwnedTable(t *testing.T) {
 		t.Errorf("delete table: %v", err)
 	}
 	w.silent(t, webAddrs...)
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	check(t, w.nft(t, "flush", "ruleset"))
 	w.answering(t, webAddrs...)
 	check(t, w.nft(t, "list", "ruleset")) // it is readable
@@ -87,7 +87,7 @@ func TestTableChangedByOthers(t *testing.T) {
 			table.flags = 0 // as on an older kernel
 			check(t, table.Set([]Guarded{web, mail}))
 			lines := runTable(t, table)
-			check(t, table.Arm("web"))
+			check(t, table.Arm("web")[0])
 			renewing(t, table, timeout/10, "web")
 			w.answering(t, webAddrs...)
 			check(t, w.nft(t, strings.Fields(c.command)...))
@@ -109,9 +109,9 @@ func TestRepairProlongsNothing(t *testing.T) {
 	over := brief()
 	over.Name, over.Addresses = "over", nil
 	check(t, table.Set([]Guarded{brief(), over}))
-	check(t, table.Arm("over"))
+	check(t, table.Arm("over")[0])
 	testenv.Eventually(t, patience, "the lease expires", func() bool { return !alive(t, table)["over"] })
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	armed := time.Now()
 	testenv.Eventually(t, patience, "some of it passes", func() bool { return time.Since(armed) > timeout/4 })
 	table.have = nil // as if somebody had removed the table
@@ -191,7 +191,7 @@ func TestRename(t *testing.T) {
 	check(t, w.host.NS.Netlink().LinkSetName(eth0, "other"))
 	told(t, lines, "an interface with addresses of eth0 is called other now: they are guarded there")
 	w.silent(t, webAddrs...)
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	w.answering(t, webAddrs...)
 	check(t, w.host.NS.Netlink().LinkSetName(eth0, "eth0"))
 	w.answering(t, webAddrs...)
@@ -218,7 +218,7 @@ func TestRecreate(t *testing.T) {
 	w.address(t, "eth0", webAddrs...)
 	w.answering(t, addrs("10.9.0.1", "fd09::1")...)
 	w.silent(t, webAddrs...)
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	w.answering(t, webAddrs...)
 }
 
@@ -286,7 +286,7 @@ func TestVMAC(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	w.answering(t, webAddrs...)
 	for _, a := range webAddrs {
 		testenv.Eventually(t, patience, a.String()+" answers a neighbour on the same parent", func() bool {
@@ -307,7 +307,7 @@ func TestVMAC(t *testing.T) {
 	})
 	w.makeVMAC(t, 51, webAddrs...)
 	w.silent(t, webAddrs...)
-	check(t, table.Arm("web"))
+	check(t, table.Arm("web")[0])
 	w.answering(t, webAddrs...)
 }
 
