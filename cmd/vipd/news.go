@@ -47,7 +47,7 @@ func news(doc control.StatusDocument) []item {
 		}
 	}
 	list = append(append(list, pairNews(doc)...), anycastNews(doc)...)
-	list = append(list, fenceNews(doc.Status)...)
+	list = append(append(list, fenceNews(doc.Status)...), votesNews(doc)...)
 	if by := doc.Node.Config.ConfirmBy; !by.IsZero() {
 		add(1, yellow, "the last reload is taken back in %s, unless you type: vipd reload --confirm", max(by.Sub(doc.Now), 0).Round(time.Second))
 	}

@@ -65,6 +65,7 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 	"refusing": func(d *controltest.Daemon, _ *control.Options) {
 		d.Refuse = "no other host advertises web: it would be nowhere"
 	},
+	"voting":  func(d *controltest.Daemon, _ *control.Options) { controltest.Voting(d) },
 	"fencing": func(d *controltest.Daemon, _ *control.Options) { controltest.Fencing(d) },
 	"protected": func(d *controltest.Daemon, _ *control.Options) {
 		controltest.Fencing(d)

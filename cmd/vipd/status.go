@@ -52,6 +52,9 @@ func (a *app) printStatus(doc control.StatusDocument, wide bool) {
 	for _, line := range a.pairLines(doc) {
 		_, _ = fmt.Fprintln(a.out, line)
 	}
+	if line := a.votersLine(doc.Status); line != "" {
+		_, _ = fmt.Fprintln(a.out, line)
+	}
 	if line := a.fenceLine(doc.Status); line != "" {
 		_, _ = fmt.Fprintln(a.out, line)
 	}

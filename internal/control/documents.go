@@ -89,6 +89,8 @@ type EdgeStatus struct {
 	Hooks   []HookCount `json:"hooks,omitempty"`
 	Waiting int         `json:"hooks_waiting,omitempty"` // changes that wait for a notify program to end
 	Pair    *PairCount  `json:"pair,omitempty"`          // absent while the pair channel is not open
+
+	Witnesses []WitnessCount `json:"witnesses,omitempty"` // that are asked for votes, sorted by name
 }
 
 // PairCount counts messages on the pair channel since it was opened.

@@ -83,6 +83,7 @@ var reasons = map[string]string{
 	"vacant":      "it was free",
 	"late-wake":   "this host had not run for longer than its lease",
 	"lease":       "its lease had ended",
+	"votes":       "it had no majority of the votes",
 	"check":       "a check changed",
 	"interface":   "an interface changed",
 	"sync":        "its sync group moves together",
@@ -162,6 +163,7 @@ func whyActive(e *Explanation, s engine.Status, v engine.VIPStatus) {
 		e.because("The kernel does not have its addresses yet: it waits at the stage %q.", v.Stage)
 	}
 	whyLease(e, v)
+	whyVotes(e, s, v)
 	whyPriority(e, s, v)
 	if a := v.Active; a != nil {
 		e.because("%s advertises as well, with priority %d, the last time %s ago.", a.Address, a.Priority, Age(s.Now.Sub(a.Heard)))
@@ -196,6 +198,7 @@ func whyBackup(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	switch {
 	case v.Stage == engine.Cleared:
 		e.because("It may take over, and waits for the guard: %s.", bare(v.Why))
+		whyVotes(e, s, v)
 		whyFence(e, s, v)
 	case a == nil:
 	case mine < a.Priority:

@@ -39,6 +39,10 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		})
 	case engine.Hush:
 		d.announcer.Cancel(a.VIP)
+	case engine.AskVote:
+		d.votes.asks[a.Voter] = append(d.votes.asks[a.Voter], a.Ask)
+	case engine.AnswerVote:
+		d.votes.answers[a.Peer] = append(d.votes.answers[a.Peer], a.Answer)
 	case engine.RunFence:
 		d.fences.runner.Start(a.RunAgent, func(end fence.Ended) { d.post(engine.FenceEnded{Peer: a.Peer, Ended: end}) })
 	case engine.StopFence:
@@ -143,6 +147,7 @@ func (d *Daemon) send() {
 	}
 	d.dirty = d.dirty[:0]
 	d.pair.send()
+	d.sendVotes()
 }
 
 func (d *Daemon) setAddresses(a engine.SetAddresses) {

@@ -60,7 +60,7 @@ func (d *Daemon) edge() control.EdgeStatus {
 	}
 	hooks := d.hooks.Counters()
 	s.Hooks, s.Waiting = hookCounts(hooks), hooks.Waiting
-	s.Pair = d.pair.counts()
+	s.Pair, s.Witnesses = d.pair.counts(), d.votes.counts()
 	return s
 }
 

@@ -88,6 +88,7 @@ type Daemon struct {
 	leases    *leases
 	fences    *fences
 	pair      pairing
+	votes     *votes
 	speaker   bgpSpeaker
 	pings     atomic.Uint64           // of systemd's watchdog
 	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside of turns
@@ -114,7 +115,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
 		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), first: cfg, timings: metrics.NewTimings(), takeovers: takeovers{},
-		leases: newLeases(), fences: newFences(opts.StateDir, agent.NewRunner(log)),
+		leases: newLeases(), fences: newFences(opts.StateDir, agent.NewRunner(log)), votes: newVotes(),
 	}
 	d.cfg.Store(cfg)
 	d.journal = journal.Open(journal.Options{

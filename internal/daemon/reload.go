@@ -158,6 +158,7 @@ func (d *Daemon) configure(cfg *config.Config, actor engine.Actor) {
 	d.configureFences(cfg)
 	d.openPorts(cfg)
 	d.configurePair(cfg)
+	d.configureVotes(cfg)
 	d.step(engine.Configure{Config: cfg.Engine, Actor: actor})
 	d.watch(cfg)
 }

@@ -156,6 +156,8 @@ func (c *Etcd) Run(ctx context.Context, answered func(vote.Answer)) error {
 		select {
 		case <-c.kick:
 		case <-ctx.Done():
+			work.Wait()
+			c.handBack(answered)
 			return nil
 		}
 		c.mu.Lock()
@@ -167,6 +169,22 @@ func (c *Etcd) Run(ctx context.Context, answered func(vote.Answer)) error {
 		}
 		c.mu.Unlock()
 	}
+}
+
+// handBack does what is left at the end: votes that are to be handed back.
+func (c *Etcd) handBack(answered func(vote.Answer)) {
+	ctx, cancel := context.WithTimeout(context.Background(), etcdPoll)
+	defer cancel()
+	var work sync.WaitGroup
+	c.mu.Lock()
+	for _, k := range c.keys {
+		if k.next != nil && k.next.Kind == vote.Release {
+			k.busy = true
+			work.Go(func() { c.work(ctx, k, answered) })
+		}
+	}
+	c.mu.Unlock()
+	work.Wait()
 }
 
 // work does what waits for one VIP.
@@ -204,7 +222,7 @@ func (c *Etcd) work(ctx context.Context, k *etcdKey, answered func(vote.Answer))
 func (c *Etcd) do(ctx context.Context, k *etcdKey, ask vote.Ask) (vote.Answer, error) {
 	key := "/vipd/" + c.cfg.Cluster + "/" + ask.VIP
 	if ask.Kind == vote.Release {
-		return vote.Answer{Kind: vote.Released}, c.release(ctx, k)
+		return vote.Answer{Kind: vote.Released}, c.giveBack(ctx, k, key)
 	}
 	if k.lease != 0 && k.ttl < ask.TTL { // the configuration has changed
 		if err := c.release(ctx, k); err != nil {
@@ -302,6 +320,17 @@ func (c *Etcd) owner(ctx context.Context, key string) (vote.Answer, bool, error)
 	// It may be released before, so who waits does not wait for all of it.
 	answer.Remaining = min(etcdPoll, max(etcdSoon, time.Duration(left.TTL)*time.Second))
 	return answer, true, nil
+}
+
+// giveBack gives the key back. Who has none just finds out whether etcd answers.
+func (c *Etcd) giveBack(ctx context.Context, k *etcdKey, key string) error {
+	if k.lease != 0 {
+		return c.release(ctx, k)
+	}
+	if _, err := c.client.Get(ctx, key); err != nil {
+		return fmt.Errorf("read key %s: %w", key, err)
+	}
+	return nil
 }
 
 // release gives the key back, with its lease.

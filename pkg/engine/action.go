@@ -7,6 +7,7 @@ import (
 	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/fence"
 	"github.com/vipd/vipd/pkg/pair"
+	"github.com/vipd/vipd/pkg/vote"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -103,6 +104,19 @@ type (
 	// RememberFence keeps an entry of the history of fences over restarts.
 	RememberFence struct{ Entry fence.Entry }
 
+	// AskVote asks a voter that is not this host, now or never. Answered with
+	// [VoteAnswered], or not at all.
+	AskVote struct {
+		Voter string
+		Ask   vote.Ask
+	}
+
+	// AnswerVote answers a [VoteAsked].
+	AnswerVote struct {
+		Peer   string
+		Answer vote.Answer
+	}
+
 	// SetSpeaker says who speaks BGP, and whom to; without neighbors, nobody does.
 	// It lacks the passwords, which whoever carries it out adds.
 	SetSpeaker struct{ Config bgp.Config }
@@ -169,6 +183,8 @@ func (Tell) action()          {}
 func (RunFence) action()      {}
 func (StopFence) action()     {}
 func (RememberFence) action() {}
+func (AskVote) action()       {}
+func (AnswerVote) action()    {}
 func (SetSpeaker) action()    {}
 func (SetTable) action()      {}
 func (RunCheck) action()      {}
@@ -228,6 +244,7 @@ const (
 	RecordLost       RecordType = "address_removed" // removed by someone else
 	RecordLease      RecordType = "lease"           // lost, not to be had, or had in another way
 	RecordFence      RecordType = "fence"           // of a silent peer: decided, shot, verified, failed …
+	RecordVotes      RecordType = "votes"           // a takeover waits for them, or a holder has none
 	RecordConflict   RecordType = "conflict"        // another host claimed what we hold
 	RecordPeer       RecordType = "peer"            // a peer is heard or silent on the pair channel
 	RecordDrift      RecordType = "config_drift"    // a peer's configuration differs from ours

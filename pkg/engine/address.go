@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vipd/vipd/pkg/vrrp"
 )
 
 // An Active that cannot have its addresses lets a peer have them.
@@ -60,6 +62,10 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 	had := v.there
 	e.pair.stirred = true
 	v.confirmed(now)
+	if v.router.State() == vrrp.Active && !e.mayRenew(now, v) {
+		e.outvoted(now, v)
+		return
+	}
 	if v.want && e.leaseKind(v) == LeaseAddress {
 		v.lease.armed, v.lease.until = true, now.Add(-ev.Took).Add(e.leaseTime(v))
 		e.watchLease(v)

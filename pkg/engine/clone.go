@@ -20,9 +20,13 @@ func (e *Engine) Clone() *Engine {
 	c.pairTimer()
 	c.pair.timer.due, c.pair.timer.pos = e.pair.timer.due, e.pair.timer.pos
 	moved[&e.pair.timer] = &c.pair.timer
+	if e.votes.own != nil {
+		c.votes.own = e.votes.own.Clone()
+	}
+	c.votes.stirred = nil
 	c.fences = make([]*fencing, len(e.fences))
 	for i, x := range e.fences {
-		n := &fencing{peer: x.peer, f: x.f.Clone(), told: x.told, before: x.before}
+		n := &fencing{peer: x.peer, f: x.f.Clone(), told: x.told, before: x.before, counted: x.counted}
 		n.told.Waiting = slices.Clone(x.told.Waiting)
 		c.fenceTimer(n)
 		n.timer.due, n.timer.pos = x.timer.due, x.timer.pos
@@ -151,6 +155,9 @@ func (v *vip) clone() *vip {
 		n.replace = &r
 	}
 	n.going = copied(v.going)
+	if n.ballot.holder != nil {
+		n.ballot.holder = n.ballot.holder.Clone()
+	}
 	if v.moving != nil {
 		m := *v.moving
 		n.moving = &m

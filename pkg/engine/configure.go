@@ -50,6 +50,7 @@ func (e *Engine) configure(now time.Time, ev Configure) {
 	e.index()
 	e.setGuard()
 	e.configurePair(now)
+	e.configureVotes(now)
 	e.configureFences(now)
 	e.settle(now, cause)
 	e.evaluate(now, cause)
@@ -115,6 +116,7 @@ func (e *Engine) departures(now time.Time) bool {
 	})
 	for _, v := range gone {
 		e.timers.set(&v.timer, time.Time{})
+		e.forgetVotes(v)
 		delete(e.byName, v.name)
 		if v.moving != nil {
 			e.do(Answer{ID: v.moving.id, Refused: true, Text: "a reload took " + v.name + " away"})
@@ -126,6 +128,7 @@ func (e *Engine) departures(now time.Time) bool {
 	if len(gone) > 0 {
 		e.index()
 		e.setGuard()
+		e.configureVotes(now)
 	}
 	return len(gone) > 0
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vipd/vipd/pkg/vote"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -42,7 +43,8 @@ type Engine struct {
 	pair    pairing
 	fences  []*fencing // sorted by peer
 	proven  bool       // a fencer did something: a takeover may go on
-	upset   time.Time  // since when this host knows what it knows, zero = since it started
+	votes   voting
+	upset   time.Time // since when this host knows what it knows, zero = since it started
 	speaker speaker
 	spent   []time.Time // when checks withdrew services, in order; those of the last Budget.Per
 	hurry   bool        // a second Stop came
@@ -115,6 +117,10 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.confirmFence(now, ev)
 	case RestoreFences:
 		e.restoreFences(now, ev)
+	case VoteAsked:
+		e.voteAsked(now, ev)
+	case VoteAnswered:
+		e.voteAnswered(now, ev)
 	case SpeakerUp:
 		e.speakerUp(now, ev)
 	case SpeakerDown:
@@ -146,12 +152,18 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	case Noted:
 		e.report(now, ev.Record)
 	}
+	e.conclude(now)
+	return e.out
+}
+
+// conclude ends a Step: what follows from any event is done here, once.
+func (e *Engine) conclude(now time.Time) {
+	e.followVotes(now)
 	e.followHeld(now)
 	e.followVIPs(now)
 	e.announceTable(now)
 	e.lookAround(now)
 	e.tellPeers(now)
-	return e.out
 }
 
 // Next returns when Step is to be called with Wake; zero means that no timer is
@@ -266,6 +278,9 @@ func (e *Engine) advertHeard(now time.Time, v *vip, source netip.Addr, a vrrp.Ad
 // them: the peer gives the whole group up.
 func (e *Engine) releaseHeard(now time.Time, v *vip) {
 	v.releasedAt = now
+	if v.ballot.holder != nil {
+		e.stepVote(now, v, vote.Retry{})
+	}
 	if v.group == nil {
 		return
 	}
@@ -280,6 +295,7 @@ func (e *Engine) releaseHeard(now time.Time, v *vip) {
 func (e *Engine) schedule(v *vip) {
 	if e.byName[v.name] == v {
 		e.timers.set(&v.timer, v.next())
+		e.stir(v)
 	}
 }
 

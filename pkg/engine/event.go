@@ -7,6 +7,7 @@ import (
 	"github.com/vipd/vipd/pkg/bgp"
 	"github.com/vipd/vipd/pkg/fence"
 	"github.com/vipd/vipd/pkg/pair"
+	"github.com/vipd/vipd/pkg/vote"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -126,6 +127,19 @@ type (
 		History fence.History
 		Peers   map[string]FenceMemory
 		Upset   time.Time // since when this host runs, by the process before; zero = since this start
+	}
+
+	// VoteAsked is another host that asks for this one's vote, or hands it back.
+	VoteAsked struct {
+		Peer string
+		Boot uint64 // of its process
+		Ask  vote.Ask
+	}
+
+	// VoteAnswered answers an [AskVote].
+	VoteAnswered struct {
+		Voter  string
+		Answer vote.Answer
 	}
 
 	// SpeakerUp says that the process that speaks BGP runs. It knows nothing yet.
@@ -274,6 +288,8 @@ func (PairDown) event()         {}
 func (PeerHeard) event()        {}
 func (FenceEnded) event()       {}
 func (ConfirmFence) event()     {}
+func (VoteAsked) event()        {}
+func (VoteAnswered) event()     {}
 func (RestoreFences) event()    {}
 func (SpeakerUp) event()        {}
 func (SpeakerDown) event()      {}

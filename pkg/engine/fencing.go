@@ -20,6 +20,8 @@ type fencing struct {
 	f     *fence.Fencer
 	told  fence.Situation // last
 	timer timer
+	// counted is until when its proof stands for the peer's vote, zero = not.
+	counted time.Time
 	// before is what the process before this one knew, zero = nothing. It counts
 	// until the peer tells this one.
 	before FenceMemory
@@ -168,6 +170,7 @@ func (e *Engine) lookAround(now time.Time) {
 	if len(e.fences) == 0 || !e.pair.stirred && !e.proven {
 		return
 	}
+	defer e.followVotes(now)
 	for _, x := range e.fences {
 		if s := e.situation(now, x); !sameSituation(s, x.told) {
 			x.told = s
@@ -175,6 +178,7 @@ func (e *Engine) lookAround(now time.Time) {
 		}
 	}
 	e.proven = false
+	e.proveToVotes(now)
 	for _, v := range e.vips {
 		if v.cfg.Takeover == TakeoverFence && v.router.Due() && v.lease.asked.IsZero() {
 			e.promote(now, v)
@@ -207,7 +211,7 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		}
 	}
 	for _, v := range e.vips {
-		if v.cfg.Takeover != TakeoverFence || p == nil {
+		if v.cfg.Takeover == TakeoverVRRP || p == nil {
 			continue
 		}
 		r, told := p.vips[v.name]
@@ -217,7 +221,10 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		if told && !ranked {
 			s.Preferred, ranked = outranks(e.told(now, v), r), true
 		}
-		if free, _ := e.vouched(now, v, p); v.router.Due() && !free { // with a proof as well, until it is taken
+		if e.votesNeedFence(now, v, x) {
+			s.Waiting = append(s.Waiting, v.name)
+		}
+		if free, _ := e.vouched(now, v, p); v.cfg.Takeover == TakeoverFence && v.router.Due() && !free { // with a proof as well, until it is taken
 			s.Waiting = append(s.Waiting, v.name)
 		}
 	}
@@ -270,7 +277,12 @@ func (e *Engine) accounted(now time.Time, v *vip, p *peer) bool {
 // guarded reports whether the guard of v lets this host take it over: every other
 // host of the pair is accounted for, or is handing it to this one.
 func (e *Engine) guarded(now time.Time, v *vip) bool {
-	if v.cfg.Takeover != TakeoverFence || v.router.State() == vrrp.Active {
+	switch {
+	case v.router.State() == vrrp.Active:
+		return true
+	case v.ballot.holder != nil:
+		return v.ballot.holder.MayTake(now)
+	case v.cfg.Takeover != TakeoverFence:
 		return true
 	}
 	return !slices.ContainsFunc(e.pair.peers, func(p *peer) bool { return p.name != v.taking.from && !e.accounted(now, v, p) })
@@ -290,6 +302,9 @@ func (e *Engine) proofText(now time.Time, v *vip) string {
 
 // waitText says what a takeover waits for.
 func (e *Engine) waitText(now time.Time, v *vip) string {
+	if v.ballot.holder != nil {
+		return "waits for votes: " + v.ballot.lacks(now)
+	}
 	for _, p := range e.pair.peers {
 		if p.name == v.taking.from || e.accounted(now, v, p) {
 			continue

@@ -64,7 +64,7 @@ func (e *Engine) overlaps(v *vip) bool {
 	cannot := slices.ContainsFunc(v.own, func(b Blocker) bool {
 		return b.Kind == BlockedInterface && b.Name == v.cfg.Interface || b.Kind == BlockedKernel
 	})
-	return e.cfg.Pair != nil && !v.cfg.Break && v.there && v.applied && !v.quiet && v.taking.from == "" && !cannot
+	return e.cfg.Pair != nil && !v.cfg.Break && v.ballot.holder == nil && v.there && v.applied && !v.quiet && v.taking.from == "" && !cannot
 }
 
 // taker returns the peer that is to have v and its sync group, nil when none can.

@@ -152,6 +152,7 @@ func (e *Engine) guardSet(now time.Time, ev GuardSet) {
 		e.report(now, Record{Type: RecordLease, To: "address", Severity: Warning,
 			Text: fmt.Sprintf("no lease in the packet filter: %s; addresses get a lifetime instead", ev.Err)})
 	}
+	e.configureVotes(now) // a lease of another kind lasts for another time
 	for _, v := range e.vips {
 		if v.router.State() != vrrp.Active {
 			continue
@@ -161,7 +162,7 @@ func (e *Engine) guardSet(now time.Time, ev GuardSet) {
 			e.askLease(now, v, true)
 		case kind == LeaseAddress && v.want && !v.lease.armed:
 			e.setAddresses(now, v, true)
-		case !v.quiet: // never longer than what an advert makes others wait
+		case !v.quiet && e.mayRenew(now, v): // never longer than what an advert makes others wait
 			e.renew(now, v)
 			e.advertise(v, v.router.Settings().Priority)
 		}

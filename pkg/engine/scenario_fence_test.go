@@ -29,7 +29,7 @@ func (s *scenario) runFence(f []string, h *sim.Host) {
 			}
 		}
 	default:
-		s.t.Fatalf("unknown command %q", f[0])
+		s.runVotes(f, h)
 	}
 }
 

@@ -58,6 +58,8 @@ type scenario struct {
 	t   *testing.T
 	w   *sim.World
 	out bytes.Buffer
+
+	witness *sim.Witness // nil = there is none
 }
 
 // play runs a transcript and returns it with the output it really has.
@@ -151,6 +153,10 @@ func (s *scenario) run(f []string) {
 		}
 	case "cut": // cut lb1 lb2: what lb1 sends does not reach lb2
 		s.w.Cut(f[1], f[2])
+	case "witness": // witness dies, or witness starts
+		if s.witness.Kill(); f[1] == "starts" {
+			s.witness.Restart()
+		}
 	case "heal":
 		s.w.Heal()
 	case "loss": // loss 0.3
@@ -193,7 +199,8 @@ func (s *scenario) run(f []string) {
 // check.NAME=… as in changeCheck, and service.NAME=… as in changeService, with
 // drain_wait=2s; vips=none for services alone. lease, handover and pair=on, or
 // pair=eth0,eth1, are about several hosts: see leaseMode and peering. takeover=fence
-// lets each host cut off the others, see fencing.
+// lets each host cut off the others, see fencing; takeover=votes has them vote, see
+// voting, and takeover=hold go on without a majority.
 func (s *scenario) nodes(args []string) {
 	s.t.Helper()
 	var hosts [][2]string
@@ -223,6 +230,7 @@ func (s *scenario) nodes(args []string) {
 		s.services(&cfg, keys, links)
 		s.peering(&cfg, keys["pair"], hosts, links)
 		s.fencing(&cfg, keys["takeover"])
+		s.voting(&cfg, keys["takeover"])
 		for i, name := range strings.Split(keys["vips"], ",") {
 			name, link, _ := strings.Cut(name, "@")
 			if name == "none" {
@@ -339,7 +347,8 @@ func (s *scenario) change(v *engine.VIP, settings []string) {
 		case "lease":
 			v.Lease = s.leaseMode(value)
 		case "takeover":
-			v.Takeover = engine.TakeoverFence
+			v.Takeover = map[string]engine.Takeover{"fence": engine.TakeoverFence, "votes": engine.TakeoverVotes, "hold": engine.TakeoverVotes}[value]
+			v.HoldOn = value == "hold"
 		case "handover":
 			v.Break = value == "break"
 		case "vrid":

@@ -42,6 +42,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions), HeldAnyway: v.heldAnyway,
 	}
 	s.Standby = e.standby(now, v)
+	s.Votes = e.votesStatus(now, v)
 	s.Lease, s.Epoch, s.Disbelieved = e.leaseStatus(v), v.epoch, v.disbelieved
 	if v.offer.to != "" {
 		s.Handover = &HandoverStatus{To: v.offer.to, Until: v.offer.until}

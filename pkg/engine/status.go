@@ -54,6 +54,7 @@ type VIPStatus struct {
 	PreemptHolding string        `json:"preempt_holding,omitempty"` // why we leave a lower-priority Active alone
 
 	Lease      LeaseStatus     `json:"lease"`
+	Votes      *VotesStatus    `json:"votes,omitempty"`       // absent when it is not voted on
 	Epoch      uint64          `json:"epoch,omitempty"`       // of the newest holder that is known; each new one adds 1
 	Handover   *HandoverStatus `json:"handover,omitempty"`    // to a peer, while it is under way
 	Standby    string          `json:"standby,omitempty"`     // how ready other hosts are to take it, for a status line

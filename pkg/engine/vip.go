@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/pair"
+	"github.com/vipd/vipd/pkg/vote"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -39,8 +40,9 @@ type vip struct {
 	drained  *DrainStatus
 
 	kernel
-	lease lease
-	epoch uint64 // of the newest holder that is known
+	lease  lease
+	ballot ballot
+	epoch  uint64 // of the newest holder that is known
 	announcing
 	hooks
 
@@ -89,6 +91,9 @@ func (v *vip) owner() bool { return v.cfg.Priority == vrrp.PriorityOwner }
 // next returns the earliest deadline of the VIP.
 func (v *vip) next() time.Time {
 	next := earliest(v.router.Next(), v.retryAt, v.lookAt, v.announceAt(), v.copyAt, v.blockedUntil, v.hookDue, v.offer.until)
+	if v.ballot.holder != nil {
+		next = earliest(next, v.ballot.holder.Next())
+	}
 	if v.drained != nil {
 		next = earliest(next, v.drained.Until)
 	}
@@ -104,6 +109,10 @@ func (e *Engine) vipTimer(v *vip) {
 func (e *Engine) wake(now time.Time, v *vip) {
 	if e.byName[v.name] != v {
 		return // it departed while other timers fired
+	}
+	if v.router.State() == vrrp.Active && !e.mayRenew(now, v) {
+		e.outvoted(now, v)
+		return
 	}
 	v.quiet = v.staysQuiet(now)
 	e.follow(now, v, v.router.Wake(now), 0)
@@ -127,6 +136,9 @@ func (e *Engine) wake(now time.Time, v *vip) {
 	}
 	if v.offer.to != "" && !now.Before(v.offer.until) {
 		e.offerEnds(now, v)
+	}
+	if h := v.ballot.holder; h != nil && !h.Next().IsZero() && !now.Before(h.Next()) {
+		e.stepVote(now, v, vote.Wake{})
 	}
 	e.announceDue(now, v)
 	expired := v.drained != nil && !v.drained.Until.IsZero() && !now.Before(v.drained.Until)
@@ -152,6 +164,10 @@ func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
 	}
 	if v.offer.taken {
 		out.Advertise = false // a switch would send to this host what is the new holder's
+	}
+	if out.Advertise && !e.mayRenew(now, v) {
+		e.outvoted(now, v)
+		return
 	}
 	if out.Advertise {
 		e.renew(now, v)
@@ -223,6 +239,9 @@ func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause u
 	v.copies, v.copyAt = 0, time.Time{}
 	v.loser, v.deferred, v.announced = false, false, false
 	v.epoch++
+	if v.ballot.holder != nil {
+		v.epoch = max(v.epoch, v.ballot.holder.Epoch())
+	}
 	v.quiet = reason == vrrp.ReasonPreempted || reason == vrrp.ReasonHandover || v.cfg.VMAC && !v.owner() && !v.hooked()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
 	e.startHook(now, v)
@@ -261,9 +280,9 @@ func (e *Engine) activeText(now time.Time, v *vip, reason vrrp.Reason) string {
 	case reason == vrrp.ReasonPreempted:
 		return fmt.Sprintf("%s advertises %d, own %d", heard.Source, heard.Priority, v.router.Settings().Priority)
 	case heard.Source.IsValid():
-		return fmt.Sprintf("no advert from %s for %s%s", heard.Source, round(now.Sub(heard.At)), e.proofText(now, v))
+		return fmt.Sprintf("no advert from %s for %s%s", heard.Source, round(now.Sub(heard.At)), e.proofText(now, v)+e.votesText(now, v))
 	}
-	return fmt.Sprintf("nobody was heard for %s%s", limit, e.proofText(now, v))
+	return fmt.Sprintf("nobody was heard for %s%s", limit, e.proofText(now, v)+e.votesText(now, v))
 }
 
 // becomeBackup gives the addresses up, if it had them, to a better Active.

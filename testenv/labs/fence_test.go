@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/vipd/vipd/testenv"
 )
 
 // A lease of 250 ms shows gaps, and is lost where the machine of the test stalls for
@@ -23,11 +21,10 @@ const (
 // of it, and a client that watches.
 type fenced struct {
 	*pair
+	*watch
 	lb1, lb2 *agent
 	interval time.Duration // of adverts
 	devices  [2][]*device  // that cut lb1 off, in order, and lb2
-	probes   *testenv.Prober
-	asks     *testenv.WhoHas
 }
 
 // newFenced starts a pair whose devices for lb1 behave like that, and in which lb1
@@ -52,11 +49,7 @@ func newFenced(t *testing.T, interval time.Duration, wrong bool, first, second b
 	f.lb2.eventually(10*time.Second, "to hear lb1", func() bool {
 		return strings.Contains(f.lb2.must("status", "--json"), `"hears_us":true`)
 	})
-	f.probes = f.probe()
-	var err error
-	if f.asks, err = f.client.WhoHas("eth0", vip4, 0); err != nil {
-		t.Fatal(err)
-	}
+	f.watch = f.watched()
 	return f
 }
 
@@ -79,45 +72,11 @@ agent = %q
 %s`, f.talking(i), devices[0].script, devices[1].script, web(150-50*i, f.interval, `takeover = "fence"`))
 }
 
-// apart cuts the link between the hosts, one way or both, and leaves that to the client.
-func (f *fenced) apart(oneWay bool) {
-	f.t.Helper()
-	err := f.lab.CutOneWay(f.hosts[0], f.hosts[1])
-	if err == nil && !oneWay {
-		err = f.lab.CutOneWay(f.hosts[1], f.hosts[0])
-	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
-}
-
 // takenOver waits until lb2 answers.
 func (f *fenced) takenOver() {
 	f.t.Helper()
 	f.lb2.waitState("web", "ACTIVE")
 	f.answeredBy(f.probes, "lb2")
-}
-
-// oneAtMost ends the watch: no question was answered by two hosts, and within no
-// 100 ms did probes get to both.
-func (f *fenced) oneAtMost() {
-	f.t.Helper()
-	held := f.asks.Stop()
-	if held.Asked < 10 || held.Dual > 0 {
-		f.t.Errorf("%d of %d questions were answered by two hosts, the first at %v", held.Dual, held.Asked, held.FirstDual)
-	}
-	var last testenv.Probe
-	seen := f.probes.Stop()
-	f.t.Logf("longest gap %v", seen.LongestGap.Round(time.Millisecond))
-	for _, p := range seen.Probes() {
-		if p.Host == "" {
-			continue
-		}
-		if last.Host != "" && last.Host != p.Host && p.Sent.Sub(last.Answered) < 100*time.Millisecond {
-			f.t.Errorf("%s answered %v after %s", p.Host, p.Sent.Sub(last.Answered), last.Host)
-		}
-		last = p
-	}
 }
 
 // shots wants to know how often each device for lb1 was told to cut, and that

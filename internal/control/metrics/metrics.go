@@ -134,6 +134,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for _, v := range doc.Services {
 		m.service(v)
 	}
+	m.voters(doc)
 	m.bgp(doc.BGP)
 	for _, f := range doc.Fences {
 		m.fence(f, doc.Now)
@@ -207,6 +208,7 @@ func (s sink) vip(v engine.VIPStatus, now time.Time) {
 		s.gauge(descState, truth(v.State == state), with(strings.ToLower(string(state)))...)
 	}
 	s.gauge(descHeld, truth(v.Held), id...)
+	s.votes(v, id)
 	for _, p := range v.Addresses {
 		s.gauge(descPresent, truth(v.Held), with(p.Addr().String())...)
 	}

@@ -58,6 +58,8 @@ func pair() *controltest.Daemon {
 	other := &controltest.Daemon{Doc: controltest.Pair()}
 	controltest.Fencing(other)
 	d.Doc.Fences = other.Doc.Fences
+	controltest.Voting(other)
+	d.Doc.VIPs[2].Votes, d.Doc.Node.Edge.Witnesses = other.Doc.VIPs[2].Votes, other.Doc.Node.Edge.Witnesses
 	f := &d.Doc.Fences[0]
 	f.Proof, f.ProofRead = "lb2-pdu read off", d.Doc.Now.Add(-1500*time.Millisecond)
 	return d

@@ -33,7 +33,7 @@ type Step struct {
 // events has a value of every type of event.
 var events = []engine.Event{
 	engine.Wake{}, engine.Stop{}, engine.Configure{}, engine.AdvertReceived{}, engine.LinkChanged{}, engine.AddressClaimed{},
-	engine.AddressesApplied{}, engine.AnnouncementSent{}, engine.FenceEnded{}, engine.ConfirmFence{}, engine.RestoreFences{}, engine.GuardSet{}, engine.LeaseSet{}, engine.LeaseLost{}, engine.PairUp{}, engine.PairDown{}, engine.PeerHeard{},
+	engine.AddressesApplied{}, engine.AnnouncementSent{}, engine.FenceEnded{}, engine.ConfirmFence{}, engine.RestoreFences{}, engine.VoteAsked{}, engine.VoteAnswered{}, engine.GuardSet{}, engine.LeaseSet{}, engine.LeaseLost{}, engine.PairUp{}, engine.PairDown{}, engine.PeerHeard{},
 	engine.SpeakerUp{}, engine.SpeakerDown{}, engine.SessionChanged{}, engine.TableAnnounced{},
 	engine.Wake{}, engine.Stop{}, engine.Resume{}, engine.Configure{}, engine.AdvertReceived{}, engine.LinkChanged{}, engine.AddressClaimed{},
 	engine.AddressesApplied{}, engine.AnnouncementSent{}, engine.GuardSet{}, engine.LeaseSet{}, engine.LeaseLost{}, engine.PairUp{}, engine.PairDown{}, engine.PeerHeard{},

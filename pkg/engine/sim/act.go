@@ -26,6 +26,10 @@ func (h *Host) act(a engine.Action) {
 	case engine.RunFence:
 		h.fence(a)
 	case engine.StopFence, engine.RememberFence:
+	case engine.AskVote:
+		h.ask(a)
+	case engine.AnswerVote:
+		h.answerVote(a)
 	case engine.Tell:
 		h.tell(a.State)
 	case engine.Announce:

@@ -192,7 +192,7 @@ func reload(w *sim.World) {
 			delete(cfg.VIPs, "web")
 			if r.IntN(2) == 0 {
 				web := config(h.Name(), value, cfg.VIPs["mail"].Interval, true, false).VIPs["web"]
-				web.Lease = cfg.VIPs["mail"].Lease
+				web.Lease, web.Takeover = cfg.VIPs["mail"].Lease, cfg.VIPs["mail"].Takeover
 				cfg.VIPs["web"] = web
 			}
 		}

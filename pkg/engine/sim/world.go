@@ -43,26 +43,27 @@ type World struct {
 	// what it answered, which is valid until Record returns.
 	Record func(host string, now time.Time, ev engine.Event, did []engine.Action)
 
-	now    time.Time
-	rng    *rand.Rand
-	queue  queue
-	pushed uint64
-	hosts  []*Host
-	byName map[string]*Host
-	cuts   map[[2]string]bool      // from, to
-	cutOn  map[[3]string]bool      // network, from, to
-	echoes map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
-	cache  map[string]string       // VIP: the host that clients send to
-	steps  uint64
-	stuck  int // steps since time last went on
-	hash   uint64
-	broken []string // invariants that did not hold
+	now       time.Time
+	rng       *rand.Rand
+	queue     queue
+	pushed    uint64
+	hosts     []*Host
+	byName    map[string]*Host
+	witnesses map[string]*Witness
+	cuts      map[[2]string]bool      // from, to
+	cutOn     map[[3]string]bool      // network, from, to
+	echoes    map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
+	cache     map[string]string       // VIP: the host that clients send to
+	steps     uint64
+	stuck     int // steps since time last went on
+	hash      uint64
+	broken    []string // invariants that did not hold
 }
 
 // New returns an empty world. The same seed and calls give the same world.
 func New(seed uint64) *World {
 	return &World{
-		now: epoch, rng: rand.New(rand.NewPCG(seed, 0x7669_7064)), byName: map[string]*Host{},
+		now: epoch, rng: rand.New(rand.NewPCG(seed, 0x7669_7064)), byName: map[string]*Host{}, witnesses: map[string]*Witness{},
 		cuts: map[[2]string]bool{}, cutOn: map[[3]string]bool{}, echoes: map[[2]string]time.Time{}, cache: map[string]string{},
 	}
 }

@@ -185,6 +185,9 @@ func unknown(q Question, w *world, before, after engine.Status) (list []string) 
 		case was.State != engine.Active && v.State == engine.Active && was.Active != nil && q.subject == "peer":
 			add("whether %s, silent, still answers for %s", was.Active.Address, v.Name)
 		}
+		if v.Votes != nil && v.State != was.State {
+			add("whether the voters promise their votes on %s: here they do, at once", v.Name)
+		}
 	}
 	if len(list) > 0 || q.subject == "peer" {
 		add("which other hosts would contend: only those that advertise are heard")

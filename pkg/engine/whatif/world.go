@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/vote"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -15,6 +16,7 @@ const (
 	kernelTakes = time.Millisecond
 	probeTakes  = time.Millisecond
 	hookTakes   = time.Millisecond
+	votingTakes = time.Millisecond
 )
 
 // world is one engine and what surrounds it.
@@ -25,6 +27,7 @@ type world struct {
 	links    map[string]engine.Link
 	failing  map[string]bool // checks
 	speakers []*speaker
+	hushed   bool        // the other hosts are silent
 	todo     []happening // in the order in which they were planned
 
 	records []engine.Record
@@ -86,6 +89,7 @@ func newSpeaker(v engine.VIPStatus, now time.Time) *speaker {
 
 // silence ends the adverts of a host.
 func (w *world) silence(host netip.Addr) {
+	w.hushed = true
 	w.speakers = slices.DeleteFunc(w.speakers, func(s *speaker) bool { return s.advert.Source == host })
 }
 
@@ -95,6 +99,18 @@ func (w *world) step(ev engine.Event) {
 	for _, a := range slices.Clone(w.eng.Step(w.now, ev)) {
 		w.act(a)
 	}
+}
+
+// vote lets every voter promise its vote, but a host that is asked to be silent.
+func (w *world) vote(a engine.AskVote) {
+	if pair := w.eng.Config().Pair; w.hushed && pair != nil && pair.Peers[a.Voter] != nil {
+		return
+	}
+	answer := vote.Answer{Kind: vote.Granted, VIP: a.Ask.VIP, Number: a.Ask.Number, Epoch: a.Ask.Epoch}
+	if a.Ask.Kind == vote.Release {
+		answer.Kind = vote.Released
+	}
+	w.after(votingTakes, engine.VoteAnswered{Voter: a.Voter, Answer: answer})
 }
 
 // after plans an event.
@@ -109,7 +125,9 @@ func (w *world) act(a engine.Action) {
 		w.heard(a)
 	case engine.SetAddresses:
 		w.setAddresses(a)
-	case engine.Announce, engine.Hush, engine.SetSpeaker, engine.RenewLease, engine.Tell, engine.RunFence, engine.StopFence, engine.RememberFence:
+	case engine.Announce, engine.Hush, engine.SetSpeaker, engine.RenewLease, engine.Tell, engine.RunFence, engine.StopFence, engine.RememberFence, engine.AnswerVote:
+	case engine.AskVote:
+		w.vote(a)
 	case engine.SetGuard:
 		w.after(kernelTakes, engine.GuardSet{Seq: a.Seq})
 	case engine.SetLease:
