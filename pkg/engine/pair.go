@@ -263,7 +263,7 @@ func (e *Engine) told(now time.Time, v *vip) pair.VIP {
 		Name: v.name, Epoch: v.epoch, Priority: set.Priority, Eligible: len(v.blockers) == 0, Source: set.Address,
 		Interval: v.cfg.Interval, Held: v.there && !e.silenced(v) && (v.announced || v.taking.from == ""), Offer: v.offer.to,
 	}
-	if v.router.Yields() && v.router.State() != vrrp.Active {
+	if given := func(m *vip) bool { return m.moving != nil }; slices.ContainsFunc(v.peers(), given) && v.router.State() != vrrp.Active {
 		r.Priority = 1 // any other host shall have it
 	}
 	if !r.Eligible {
