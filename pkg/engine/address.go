@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/vipd/vipd/pkg/vrrp"
 )
 
 // An Active that cannot have its addresses lets a peer have them.
@@ -62,8 +60,7 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 	had := v.there
 	e.pair.stirred = true
 	v.confirmed(now)
-	if v.router.State() == vrrp.Active && !e.mayRenew(now, v) {
-		e.outvoted(now, v)
+	if e.outvoted(now, v) {
 		return
 	}
 	if v.want && e.leaseKind(v) == LeaseAddress {

@@ -154,9 +154,7 @@ func (s *scenario) run(f []string) {
 	case "cut": // cut lb1 lb2: what lb1 sends does not reach lb2
 		s.w.Cut(f[1], f[2])
 	case "witness": // witness dies, or witness starts
-		if s.witness.Kill(); f[1] == "starts" {
-			s.witness.Restart()
-		}
+		s.runWitness(f[1])
 	case "heal":
 		s.w.Heal()
 	case "loss": // loss 0.3

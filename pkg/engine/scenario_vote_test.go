@@ -28,6 +28,13 @@ func (s *scenario) runVotes(f []string, h *sim.Host) {
 	}
 }
 
+// runWitness ends the witness, or starts it anew.
+func (s *scenario) runWitness(how string) {
+	if s.witness.Kill(); how == "starts" {
+		s.witness.Restart()
+	}
+}
+
 // voting lets the hosts hold by a majority of their votes and that of a witness.
 func (s *scenario) voting(cfg *engine.Config, takeover string) {
 	if takeover != "votes" && takeover != "hold" {

@@ -110,8 +110,7 @@ func (e *Engine) wake(now time.Time, v *vip) {
 	if e.byName[v.name] != v {
 		return // it departed while other timers fired
 	}
-	if v.router.State() == vrrp.Active && !e.mayRenew(now, v) {
-		e.outvoted(now, v)
+	if e.outvoted(now, v) {
 		return
 	}
 	v.quiet = v.staysQuiet(now)
@@ -165,8 +164,7 @@ func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
 	if v.offer.taken {
 		out.Advertise = false // a switch would send to this host what is the new holder's
 	}
-	if out.Advertise && !e.mayRenew(now, v) {
-		e.outvoted(now, v)
+	if out.Advertise && e.outvoted(now, v) {
 		return
 	}
 	if out.Advertise {
@@ -239,9 +237,7 @@ func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause u
 	v.copies, v.copyAt = 0, time.Time{}
 	v.loser, v.deferred, v.announced = false, false, false
 	v.epoch++
-	if v.ballot.holder != nil {
-		v.epoch = max(v.epoch, v.ballot.holder.Epoch())
-	}
+	v.epoch = max(v.epoch, v.ballot.epoch())
 	v.quiet = reason == vrrp.ReasonPreempted || reason == vrrp.ReasonHandover || v.cfg.VMAC && !v.owner() && !v.hooked()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
 	e.startHook(now, v)

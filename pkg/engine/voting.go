@@ -182,7 +182,7 @@ func (e *Engine) followVote(now time.Time, v *vip) {
 	case !wanted && !idle && v.applied && !v.there:
 		e.stepVote(now, v, vote.Drop{})
 		b.refused = false
-	case v.router.State() == vrrp.Active && !e.mayRenew(now, v):
+	default:
 		e.outvoted(now, v)
 	}
 	e.tellVotes(now, v)
@@ -208,9 +208,12 @@ func (e *Engine) mayRenew(now time.Time, v *vip) bool {
 	return v.ballot.holder == nil || now.Before(v.ballot.spared) || v.ballot.holder.MayRenewLease(now)
 }
 
-// outvoted gives up v, and its sync group, since it has no majority for long
-// enough: the kernel's lease is over before the votes are.
-func (e *Engine) outvoted(now time.Time, v *vip) {
+// outvoted reports whether v is held without a majority that lasts for long enough, and
+// gives it up then, and its sync group: the kernel's lease is over before the votes are.
+func (e *Engine) outvoted(now time.Time, v *vip) bool {
+	if v.router.State() != vrrp.Active || e.mayRenew(now, v) {
+		return false
+	}
 	text := "it has no majority of the votes"
 	if lacks := v.ballot.lacks(now); lacks != "" {
 		text += ": " + lacks
@@ -222,6 +225,7 @@ func (e *Engine) outvoted(now time.Time, v *vip) {
 			e.withdraw(now, m, Initialize, "votes", text, cause)
 		}
 	}
+	return true
 }
 
 // tellVotes reports once for each takeover that it waits for votes, and when a holder
@@ -245,6 +249,14 @@ func (e *Engine) tellVotes(now time.Time, v *vip) {
 		return
 	}
 	e.report(now, r)
+}
+
+// epoch is the number of the majority, 0 = there is none.
+func (b *ballot) epoch() uint64 {
+	if b.holder == nil {
+		return 0
+	}
+	return b.holder.Epoch()
 }
 
 // lacks says which votes are missing, and why.
