@@ -216,6 +216,15 @@ func (d *Daemon) linkChanged(l netif.Link) {
 	d.watch(cfg)
 }
 
+// hearing tells the engine that adverts are heard on a link, or not any more.
+func (d *Daemon) hearing(ctx context.Context, link string) {
+	d.turn(func(time.Time) {
+		if _, seen := d.links[link]; seen && ctx.Err() == nil {
+			d.step(engine.LinkChanged{Link: d.engineLink(link)})
+		}
+	})
+}
+
 // watch tells the edges of links what to look at and listen for.
 func (d *Daemon) watch(cfg *config.Config) {
 	d.monitor.SetNames(d.watched(cfg))
@@ -256,7 +265,10 @@ func (d *Daemon) parents(name string) []string {
 // that vipd put on it.
 func (d *Daemon) engineLink(name string) engine.Link {
 	l := d.links[name]
-	out := engine.Link{Name: name, Present: l.Present, Up: l.Up, MAC: l.MAC.String(), Addresses: slices.Clone(l.Addresses)}
+	out := engine.Link{
+		Name: name, Present: l.Present, Up: l.Up, MAC: l.MAC.String(), Addresses: slices.Clone(l.Addresses),
+		Deaf4: d.ports[portKey{name, true}].deafness(), Deaf6: d.ports[portKey{name, false}].deafness(),
+	}
 	for _, v := range d.cfg.Load().Engine.VIPs {
 		if v.VMAC && v.Interface == name {
 			out.Addresses = append(out.Addresses, d.links[d.device(name, true, v.VRID, v.Family4())].Addresses...)

@@ -32,6 +32,7 @@ type port struct {
 	log     *slog.Logger
 	kick    chan struct{} // the interface changed: try now
 	conn    atomic.Pointer[vrrpnet.Conn]
+	deaf    atomic.Pointer[string] // why there is no conn
 	members atomic.Pointer[membership]
 	cancel  context.CancelFunc
 	past    atomic.Pointer[refusals] // counted by sockets that are closed
@@ -47,10 +48,14 @@ type membership struct {
 	members []vrrp.Membership
 }
 
+// notOpened is why a port has no socket that nobody has opened yet.
+var notOpened = "no socket yet"
+
 func newPort(key portKey, log *slog.Logger) *port {
 	p := &port{key: key, log: log, kick: make(chan struct{}, 1)}
 	p.members.Store(&membership{})
 	p.past.Store(&refusals{})
+	p.deaf.Store(&notOpened)
 	return p
 }
 
@@ -67,14 +72,18 @@ func (p *port) set(m *membership) {
 }
 
 // run opens the socket, receives, and opens it again when the interface went
-// away and came back, until ctx ends.
-func (p *port) run(ctx context.Context, post func(...engine.Event)) {
+// away and came back, until ctx ends. changed is called when that is so, or not any
+// more.
+func (p *port) run(ctx context.Context, post func(...engine.Event), changed func()) {
 	said := ""
 	for ctx.Err() == nil {
 		conn, err := vrrpnet.Listen(p.key.link, p.key.family4, p.log)
 		if err != nil {
 			if err.Error() != said {
 				said = err.Error()
+				text := said
+				p.deaf.Store(&text)
+				changed()
 				p.log.Debug("advert socket not open yet", "interface", p.key.link, "error", err)
 			}
 			select {
@@ -88,9 +97,12 @@ func (p *port) run(ctx context.Context, post func(...engine.Event)) {
 		m := p.members.Load()
 		conn.SetMembers(m.own, m.members...)
 		p.conn.Store(conn)
+		changed()
 		err = conn.Run(ctx, func(batch []vrrpnet.Received) { post(p.translate(batch)...) })
+		p.deaf.Store(&notOpened)
 		p.conn.Store(nil)
 		p.past.Store(p.refused(conn))
+		changed()
 		if err != nil {
 			p.log.Debug("advert socket lost", "interface", p.key.link, "error", err)
 		}
@@ -98,6 +110,14 @@ func (p *port) run(ctx context.Context, post func(...engine.Event)) {
 			p.log.Debug("advert socket closed", "interface", p.key.link, "error", err)
 		}
 	}
+}
+
+// deafness says why nothing is heard, "" = there is a socket.
+func (p *port) deafness() string {
+	if p == nil || p.conn.Load() != nil {
+		return ""
+	}
+	return *p.deaf.Load()
 }
 
 // poll hands on what has come in already, when the interface is there.

@@ -199,7 +199,7 @@ func (d *Daemon) openPorts(cfg *config.Config) {
 		d.ports[key] = p
 		d.spawn(func() error {
 			defer cancel()
-			p.run(ctx, d.post)
+			p.run(ctx, d.post, func() { d.hearing(ctx, key.link) })
 			return nil
 		})
 	}

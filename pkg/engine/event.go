@@ -269,6 +269,17 @@ type Link struct {
 	Up        bool           // administratively up, with carrier
 	MAC       string         // "02:00:00:00:00:01"
 	Addresses []netip.Prefix // every address that is ready to use, in the kernel's order
+	// Deaf4 and Deaf6 say why adverts over that family cannot be heard here, "" = they
+	// can, or need not. Who does not hear takes silence for the end of an Active.
+	Deaf4, Deaf6 string `json:",omitempty"`
+}
+
+// deaf says why adverts over a family cannot be heard, "" = they can.
+func (l Link) deaf(family4 bool) string {
+	if family4 {
+		return l.Deaf4
+	}
+	return l.Deaf6
 }
 
 func (Wake) event()             {}
