@@ -37,7 +37,7 @@ MAN    = $(wildcard docs/man/*.[1-8])
 # What no test may skip. Root can install it all (see the target deps); others
 # skip what is missing, and the last lines say so.
 ifeq ($(shell id -u),0)
-export VIPD_REQUIRE ?= netns,keepalived,frr,bird,promtool,nfpm,spin
+export VIPD_REQUIRE ?= netns,keepalived,frr,bird,promtool,nfpm,spin,ansible-playbook
 endif
 
 .PHONY: help build demo test check lint fmt unit race fuzz sim lab bench man dist ci go deps clean

@@ -130,6 +130,14 @@ func (t *FRRToR) ask(ctx context.Context, daemon, command string) (string, error
 	return text, nil
 }
 
+// Load has the router carry out a file of commands, on top of its own configuration.
+func (t *FRRToR) Load(ctx context.Context, path string) error {
+	if out, err := t.frr.host.Run(ctx, "vtysh", "--vty_socket", t.frr.dir, "--config_dir", t.frr.dir, "-f", path); err != nil {
+		return fmt.Errorf("load %s into frr: %w\n%s", path, err, out)
+	}
+	return nil
+}
+
 func (t *FRRToR) json(ctx context.Context, daemon, command string, into any) error {
 	text, err := t.ask(ctx, daemon, command)
 	if err != nil {
