@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,7 +25,7 @@ const readTime = time.Second
 
 // demoCommand is vipd demo.
 func (a *app) demoCommand() *cobra.Command {
-	anycast := false
+	anycast, picture := false, ""
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "play failovers in a lab inside this process, and time them",
@@ -35,7 +36,7 @@ func (a *app) demoCommand() *cobra.Command {
 			case err != nil:
 				return err
 			case !done:
-				return a.demo(cmd.Context(), anycast)
+				return a.demo(cmd.Context(), anycast, picture)
 			case code == 128+int(syscall.SIGPIPE):
 				return errNo // nobody reads any more
 			case code > 128:
@@ -48,6 +49,8 @@ func (a *app) demoCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&anycast, "anycast", false, "play it with a service that two hosts announce by BGP")
+	c.Flags().StringVar(&picture, "timeline", "", "draw who answered when into this file (SVG)")
+	c.MarkFlagsMutuallyExclusive("anycast", "timeline")
 	return c
 }
 
@@ -79,14 +82,23 @@ func (a *app) demoRouterCommand() *cobra.Command {
 }
 
 // demo plays the demo, in namespaces of its own.
-func (a *app) demo(ctx context.Context, anycast bool) error {
+func (a *app) demo(ctx context.Context, anycast bool, picture string) (err error) {
+	var drawing io.Writer
+	if picture != "" { // before a directory for temporary files hides it
+		file, failed := os.Create(picture)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		drawing = file
+	}
 	if err := testenv.PrivateTemp(); err != nil {
 		return err
 	}
 	ctx, cancel := a.within(ctx, longTime)
 	defer cancel()
 	opts := demo.Options{
-		Program: "/proc/self/exe", Out: a.out, NoColor: a.noColor,
+		Program: "/proc/self/exe", Out: a.out, NoColor: a.noColor, Picture: drawing,
 		Title: func(text string) string { return a.paint(bold, text) },
 	}
 	switch {
@@ -118,7 +130,7 @@ func (a *app) demo(ctx context.Context, anycast bool) error {
 	return nil
 }
 
-// printDemo prints what was measured, and what plain VRRP cannot do.
+// printDemo prints what was measured, and what was not shown.
 func (a *app) printDemo(doc *demo.Document) {
 	if len(doc.Acts) > 0 {
 		a.say("")
@@ -136,11 +148,11 @@ func (a *app) printDemo(doc *demo.Document) {
 		}
 		return
 	}
-	a.say("\nNot shown: where plain VRRP ends up with two holders of one address.")
+	a.say("\nNot shown, and not prevented by what the two hosts are told here:")
 	for _, n := range doc.NotPrevented {
 		a.say("  - %s", n)
 	}
-	a.say("Leases, fencing and votes are for that. They are not in this version.")
+	a.say("takeover = \"fence\" and takeover = \"votes\" are for that: vipd-fence(7), docs/witness.md.")
 }
 
 // demoTable is one row per act.

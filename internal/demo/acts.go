@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vipd/vipd/internal/control"
 	"github.com/vipd/vipd/pkg/engine"
 )
@@ -46,11 +48,21 @@ var acts = []act{
 		expect: expectation{holder: "lb1", other: string(engine.Backup), limit: none, words: "planned move"},
 	},
 	{
+		name: "hang", title: "vipd on lb1 is stopped for a while (SIGSTOP), as by a host that hangs.",
+		do:     (*stage).freeze,
+		expect: expectation{holder: "lb2", limit: activeDown, words: "Active_Down_Interval"},
+	},
+	{
+		name: "wake", title: "It goes on: it has fallen silent by its lease, and takes the address back.",
+		do:     func(s *stage, _ context.Context) error { return s.lb1.agent.Process().Signal(unix.SIGCONT) },
+		expect: expectation{holder: "lb1", other: string(engine.Backup), limit: none, words: "planned move"},
+	},
+	{
 		name: "drain", title: "An operator drains lb1.",
 		do: func(s *stage, ctx context.Context) error {
 			return s.command(ctx, s.lb1, "drain", "--wait", "--reason", "kernel upgrade")
 		},
-		expect: expectation{holder: "lb2", other: control.Drained, limit: skew, words: "Skew_Time"},
+		expect: expectation{holder: "lb2", other: control.Drained, limit: none, words: "planned move"},
 		show:   func(s *stage, ctx context.Context) error { return s.command(ctx, s.lb1, "status") },
 	},
 	{
@@ -61,7 +73,7 @@ var acts = []act{
 	{
 		name: "service-down", title: "The service on lb1 breaks; lb1 itself is well.",
 		do:     func(s *stage, _ context.Context) error { return s.lb1.service.stop() },
-		expect: expectation{holder: "lb2", other: string(engine.Fault), limit: checkAndSkew, words: fmt.Sprintf("%d checks + Skew_Time", checkFall)},
+		expect: expectation{holder: "lb2", other: string(engine.Fault), limit: checks, words: fmt.Sprintf("%d checks", checkFall)},
 		show:   func(s *stage, ctx context.Context) error { return s.command(ctx, s.lb1, "why", vipName) },
 	},
 	{
@@ -71,20 +83,16 @@ var acts = []act{
 	},
 }
 
-// none is for the steady state, and for moves to a host that takes the address
-// while the other one still answers: only probes on their way to that one can be
-// lost.
+// none is for the steady state, and for planned moves: the new holder answers before
+// the old one falls silent.
 func none(*Document) time.Duration { return 0 }
 
 // activeDown is how long a Backup waits for a silent Active (RFC 9568, Section
 // 6.1).
 func activeDown(d *Document) time.Duration { return d.ActiveDown }
 
-// skew is how long a Backup waits after a release (RFC 9568, Section 6.4.2).
-func skew(d *Document) time.Duration { return d.Skew }
-
-// checkAndSkew is how long a check needs to fail, and then the release.
-func checkAndSkew(d *Document) time.Duration { return checkFall*checkInterval + d.Skew }
+// checks is how long a check needs to fail.
+func checks(*Document) time.Duration { return checkFall * checkInterval }
 
 func (s *stage) nothing(context.Context) error { return nil }
 
@@ -104,6 +112,9 @@ func (s *stage) powerOff(context.Context) error {
 	s.lb1.agent.Process().Kill()
 	return nil
 }
+
+// freeze stops the daemon of lb1. The host and its network go on.
+func (s *stage) freeze(context.Context) error { return s.lb1.agent.Process().Signal(unix.SIGSTOP) }
 
 // powerOn starts lb1's vipd and then plugs the cable in. The kernel of the lab
 // has not died with lb1, so what a boot would have cleared goes first: the

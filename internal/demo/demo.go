@@ -16,6 +16,7 @@ type Options struct {
 	Title   func(string) string // how the title of an act stands out; nil = not
 	NoColor bool                // for the commands that are run
 	Pace    time.Duration       // between two acts, for the reader's eyes
+	Picture io.Writer           // gets a timeline as SVG; nil = there is none
 }
 
 // Run plays every act until one fails or ctx ends, and takes the lab down
@@ -66,7 +67,11 @@ func (s *stage) play(ctx context.Context) error {
 			return cmp.Or(fmt.Errorf("act %d, %s: %w", i+1, a.name, err), s.finish())
 		}
 	}
-	return s.finish()
+	err := s.finish()
+	if s.opts.Picture != nil {
+		err = cmp.Or(err, s.draw(ctx, s.opts.Picture, s.probes.Stop()))
+	}
+	return err
 }
 
 // pause gives the reader time to read; it is no part of what is measured.

@@ -1,6 +1,9 @@
 package demo
 
 import (
+	"bytes"
+	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -75,11 +78,13 @@ func TestRun(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("VIPD_SOCKET", "/nonexistent") // of a daemon outside
 	var story strings.Builder
-	doc := Run(t.Context(), Options{Program: binary, Out: &story, Title: func(text string) string { return "<" + text + ">" }})
+	var drawing bytes.Buffer
+	doc := Run(t.Context(), Options{Program: binary, Out: &story, Picture: &drawing, Title: func(text string) string { return "<" + text + ">" }})
 	if !doc.OK {
 		t.Fatalf("%s\n%s\n%v", doc.Problem, &story, doc.Logs)
 	}
 	checkDocument(t, doc)
+	checkPicture(t, drawing.Bytes())
 	for i, a := range acts {
 		if title := fmt.Sprintf("\n<%d. %s>\n", i+1, a.title); !strings.Contains(story.String(), title) {
 			t.Errorf("the story does not contain %q", title)
@@ -116,7 +121,7 @@ func checkDocument(t *testing.T, doc *Document) {
 		doc.Skew.Truncate(100*time.Microsecond) != 60900*time.Microsecond {
 		t.Errorf("advert interval %v, active-down interval %v, skew time %v", doc.Interval, doc.ActiveDown, doc.Skew)
 	}
-	moves := []string{"lb1 lb1", "lb1 lb2", "lb2 lb1", "lb1 lb2", "lb2 lb1", "lb1 lb2", "lb2 lb1"}
+	moves := []string{"lb1 lb1", "lb1 lb2", "lb2 lb1", "lb1 lb2", "lb2 lb1", "lb1 lb2", "lb2 lb1", "lb1 lb2", "lb2 lb1"}
 	lost := 0
 	for i, r := range doc.Acts {
 		lost += r.Lost
@@ -131,13 +136,40 @@ func checkDocument(t *testing.T, doc *Document) {
 		t.Fatalf("%d acts, want %d", len(doc.Acts), len(moves))
 	}
 	// Less than this would mean that nothing was broken.
-	for i, least := range map[int]time.Duration{1: 250 * time.Millisecond, 3: 50 * time.Millisecond, 5: 100 * time.Millisecond} {
+	for i, least := range map[int]time.Duration{1: 250 * time.Millisecond, 3: 20 * time.Millisecond, 7: 40 * time.Millisecond} {
 		if doc.Acts[i].Outage < least || doc.Acts[i].Lost == 0 {
 			t.Errorf("act %d: outage %v, below %v", i+1, doc.Acts[i].Outage, least)
 		}
 	}
 	if doc.Lost != lost || doc.Sent < 5000 {
 		t.Errorf("%d probes sent, %d lost, %d lost in acts", doc.Sent, doc.Lost, lost)
+	}
+}
+
+// checkPicture checks that a picture is XML, and that it shows every act in which the
+// address moves, with the states.
+func checkPicture(t *testing.T, drawing []byte) {
+	t.Helper()
+	texts := map[string]int{}
+	for dec := xml.NewDecoder(bytes.NewReader(drawing)); ; {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("the picture is no XML: %v", err)
+		}
+		if text, ok := token.(xml.CharData); ok {
+			texts[string(text)]++
+		}
+	}
+	for _, a := range acts[1:] {
+		if texts[a.title] != 1 {
+			t.Errorf("the picture has %q %d times", a.title, texts[a.title])
+		}
+	}
+	if texts["ACTIVE"] < len(acts)-1 {
+		t.Errorf("the picture shows %d takeovers", texts["ACTIVE"])
 	}
 }
 

@@ -28,7 +28,7 @@ type Document struct {
 
 	Acts []Result `json:"acts"` // those that were played, in order
 
-	// NotPrevented lists what plain VRRP cannot prevent.
+	// NotPrevented lists what the settings of the demo do not prevent.
 	NotPrevented []string `json:"not_prevented"`
 
 	// Logs holds what each daemon wrote, by host, when something went wrong.
@@ -61,6 +61,5 @@ var notShown = []string{
 
 // notPrevented is said at the end: a demo that hides it would lie.
 var notPrevented = []string{
-	"kill -9 of vipd: its host keeps the address while the other one takes it",
-	"a cut between the hosts: both hold the address until it heals",
+	"a cut between two living hosts: both hold the address until it heals",
 }

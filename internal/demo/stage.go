@@ -2,9 +2,12 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +35,8 @@ var (
 	clientAddress = netip.MustParsePrefix("192.0.2.10/24")
 )
 
-// configuration is that of both hosts, except for the priority.
+// configuration is that of both hosts, except for the priority, and the other one's
+// name and address.
 const configuration = `[vip.web]
 interface       = "eth0"
 vrid            = 51
@@ -47,6 +51,11 @@ port     = %d
 interval = "%s"
 rise     = 2
 fall     = %d
+
+[pair]
+key_file = %q
+[peer.%s]
+addresses = [%q]
 `
 
 // stage is the lab and what is known about it.
@@ -59,6 +68,7 @@ type stage struct {
 	lb2    *host
 	probes *testenv.Prober
 	holder string // who answers the client
+	key    string // that the hosts of the pair share
 	played []played
 }
 
@@ -71,6 +81,7 @@ type played struct {
 // host is one host of the pair.
 type host struct {
 	*testenv.Host
+	address netip.Prefix
 	agent   *testenv.Agent
 	service *service
 }
@@ -78,7 +89,7 @@ type host struct {
 // build makes the network and the services; the daemons come with open. The
 // stage is never nil, so that it can be closed.
 func build(opts Options, doc *Document) (*stage, error) {
-	s := &stage{opts: opts, doc: doc}
+	s := &stage{opts: opts, doc: doc, key: rand.Text() + rand.Text()}
 	var err error
 	if s.lab, err = testenv.NewLab(); err != nil {
 		return s, fmt.Errorf("build the lab: %w", err)
@@ -98,7 +109,7 @@ func (s *stage) newHost(name, prefix string) (*host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the lab: %w", err)
 	}
-	h := &host{Host: th, service: &service{host: th}}
+	h := &host{Host: th, address: netip.MustParsePrefix(prefix), service: &service{host: th}}
 	return h, h.service.start()
 }
 
@@ -107,9 +118,14 @@ func (s *stage) open(ctx context.Context) error {
 	for _, h := range []struct {
 		*host
 		priority int
-	}{{s.lb1, priority1}, {s.lb2, priority2}} {
-		var err error
-		config := fmt.Sprintf(configuration, h.priority, interval, vip, servicePort, checkInterval, checkFall)
+		peer     *host
+	}{{s.lb1, priority1, s.lb2}, {s.lb2, priority2, s.lb1}} {
+		key := filepath.Join(h.Dir(), "pair-key")
+		err := os.WriteFile(key, []byte(s.key), 0o600)
+		if err != nil {
+			return fmt.Errorf("write the key of the pair: %w", err)
+		}
+		config := fmt.Sprintf(configuration, h.priority, interval, vip, servicePort, checkInterval, checkFall, key, h.peer.Name, h.peer.address.Addr())
 		if h.agent, err = h.Vipd(s.opts.Program, config); err != nil {
 			return err
 		}
