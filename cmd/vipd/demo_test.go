@@ -35,9 +35,9 @@ service-down  lb1 -> lb2  1401.2 ms  1401  160.9 ms  2 checks + Skew_Time  FAILE
 14261 probes in 15.3s, 401 lost. LIMIT is what the protocol itself waits; a busy
 machine may add 100.0 ms. Nothing was left behind: no process, file or network.
 
-Not shown: where plain VRRP ends up with two holders of one address.
+Not shown, and not prevented by what the two hosts are told here:
   - a cut
-Leases, fencing and votes are for that. They are not in this version.
+takeover = "fence" and takeover = "votes" are for that: vipd-fence(7), docs/witness.md.
 `
 	doc := demoDocument()
 	for _, test := range []struct {
