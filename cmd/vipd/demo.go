@@ -152,7 +152,7 @@ func (a *app) printDemo(doc *demo.Document) {
 	for _, n := range doc.NotPrevented {
 		a.say("  - %s", n)
 	}
-	a.say("takeover = \"fence\" and takeover = \"votes\" are for that: vipd-fence(7), docs/witness.md.")
+	a.say("takeover = \"fence\", see vipd-fence(7), and \"votes\" (docs/witness.md) prevent it.")
 }
 
 // demoTable is one row per act.

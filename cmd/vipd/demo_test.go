@@ -37,7 +37,7 @@ machine may add 100.0 ms. Nothing was left behind: no process, file or network.
 
 Not shown, and not prevented by what the two hosts are told here:
   - a cut
-takeover = "fence" and takeover = "votes" are for that: vipd-fence(7), docs/witness.md.
+takeover = "fence", see vipd-fence(7), and "votes" (docs/witness.md) prevent it.
 `
 	doc := demoDocument()
 	for _, test := range []struct {
