@@ -39,7 +39,9 @@ func (a *app) doctorCommand() *cobra.Command {
 				return errConfig
 			}
 			n := a.needs(conf)
-			f := host.Host{}.Gather(cmd.Context(), n, a.daemonPID(cmd.Context()))
+			pid, zones := a.daemon(cmd.Context())
+			f := host.Host{}.Gather(cmd.Context(), n, pid)
+			f.Zones = zones
 			var err error
 			if probe {
 				a.waiting("asking for the addresses of vips", host.ProbeTime)
@@ -70,20 +72,27 @@ func (a *app) waiting(what string, length time.Duration) {
 	}
 }
 
-// daemonPID is the process of the daemon, 0 when none answers.
-func (a *app) daemonPID(ctx context.Context) int {
+// daemon is the process of the daemon, 0 when none answers, and the zones of the peers
+// that it heard of.
+func (a *app) daemon(ctx context.Context) (pid int, zones map[string]string) {
 	ctx, cancel := a.within(ctx, shortTime)
 	defer cancel()
 	doc, err := a.client().Status(ctx)
 	if err != nil {
-		return 0
+		return 0, nil
 	}
-	return doc.Node.PID
+	zones = map[string]string{}
+	if doc.Pair != nil {
+		for _, p := range doc.Pair.Peers {
+			zones[p.Name] = p.Zone
+		}
+	}
+	return doc.Node.PID, zones
 }
 
 // needs is what a configuration asks of the host.
 func (a *app) needs(conf *config.Config) doctor.Needs {
-	n := doctor.Needs{Socket: conf.Control.Socket, AdminGroup: conf.Control.AdminGroup, PairPort: conf.Pair.Listen.Port()}
+	n := doctor.Needs{Socket: conf.Control.Socket, AdminGroup: conf.Control.AdminGroup, PairPort: conf.Pair.Listen.Port(), Zone: conf.Engine.Zone, Paired: conf.Engine.Pair != nil}
 	if a.socket != defaultSocket {
 		n.Socket = a.socket
 	}

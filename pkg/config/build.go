@@ -106,6 +106,7 @@ func (b *builder) build() *Config {
 	c := &Config{
 		Engine: engine.Config{
 			Node:         get[string](node, "name"),
+			Zone:         get[string](node, "zone"),
 			StartupDelay: get[time.Duration](node, "startup_delay"),
 			KeepRoutes:   get[string](node, "on_stop") == "keep",
 			VIPs:         map[string]engine.VIP{},

@@ -74,6 +74,7 @@ func describe(c *Config) map[string]settings {
 	m := map[string]settings{
 		"node": {
 			"name":          optional(e.Node),
+			"zone":          optional(e.Zone),
 			"startup_delay": {words(e.StartupDelay)},
 			"script_user":   {c.ScriptUser},
 		},

@@ -90,6 +90,8 @@ var generalRows = []key{
 	{path: "node.name", kind: nameText, none: "the short hostname",
 		doc:  "Name of this host in status, events and metrics.",
 		also: []string{"router_id", "node_name"}},
+	{path: "node.zone", kind: nameText, none: "not known",
+		doc: "Failure domain of this host: its rack, room or power feed. Hosts of a pair that name the same one are warned about by vipd doctor."},
 	{path: "node.startup_delay", kind: duration{0, time.Hour, false}, def: `"0s"`,
 		doc:  "Wait this long after the start before joining elections.",
 		also: []string{"vrrp_startup_delay", "vrrp_delay_after_boot", "delay_after_boot"}},

@@ -14,10 +14,11 @@ func pair() (Needs, Facts) {
 	n := Needs{
 		VIPs: []VIP{{Name: "web", Interface: "eth0", VRID: 51, Interval: time.Second,
 			Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("2001:db8::10/64")}}},
-		Socket: "/run/vipd/vipd.sock", AdminGroup: "vipd-admin",
+		Socket: "/run/vipd/vipd.sock", AdminGroup: "vipd-admin", Zone: "rack-12", Paired: true,
 	}
 	f := Facts{
 		Kernel: "6.1.0-18-amd64", Config: map[string]string{"CONFIG_NETFILTER_EGRESS": "y"},
+		Zones:  map[string]string{"lb2": "rack-13"},
 		Daemon: true, Caps: 1<<capNetAdmin | 1<<capNetRaw,
 		Links:   map[string]Link{"eth0": {Index: 2, Up: true, MTU: 1500, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24")}}},
 		Sysctls: map[string]int{"net/ipv6/conf/eth0/accept_dad": 1},
@@ -104,6 +105,9 @@ func TestFindings(t *testing.T) {
 		"foreign routes": {func(n *Needs, f *Facts) {
 			n.VIPs[0].Routes, f.Networkd = true, Files{"[Network]\nManageForeignRoutes=yes\n"}
 		}, "managers warn takes foreign routes away", "ManageForeignRoutes=no"},
+		"one zone":     {func(_ *Needs, f *Facts) { f.Zones["lb2"] = "rack-12" }, "zone warn lb2 is in zone rack-12 as well", "another rack"},
+		"no zone":      {func(n *Needs, _ *Facts) { n.Zone = "" }, "zone skip nobody said", "rack-12"},
+		"silent zone":  {func(_ *Needs, f *Facts) { f.Zones = nil }, "zone skip no daemon answers", ""},
 		"no sync":      {func(_ *Needs, f *Facts) { f.Clock.Synced = false }, "clock warn not synchronised", "chrony"},
 		"bad clock":    {func(_ *Needs, f *Facts) { f.Clock.Error = 3 * time.Second }, "clock warn wrong by 3s", "chrony"},
 		"open secret":  {func(_ *Needs, f *Facts) { f.Secrets[1].Perm = 0o644 }, "secrets fail bgp-tor is open to everybody: mode 0644", "chmod 600 /etc/vipd/credentials/bgp-tor"},

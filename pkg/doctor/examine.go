@@ -52,6 +52,7 @@ var checks = []struct {
 	{"capacity", capacity},
 	{"conflict", conflict},
 	{"vrid", vrids},
+	{"zone", zones},
 }
 
 // Examine makes every check. Each has one finding at least.

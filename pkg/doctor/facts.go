@@ -12,6 +12,8 @@ type Needs struct {
 	Neighbors  int    // of BGP
 	ListenBGP  bool   // on port 179
 	BFD        bool   // UDP 3784 and 4784
+	Zone       string // failure domain of this host; "" = it does not say
+	Paired     bool   // there is a channel to other hosts
 	PairPort   uint16 // UDP, of the channel between the hosts; 0 = none
 	Socket     string // control socket
 	AdminGroup string
@@ -43,6 +45,8 @@ type Anycast struct {
 type Facts struct {
 	Kernel string            // release, "6.1.0-18-amd64"; "" = not known
 	Config map[string]string // of the kernel: CONFIG_NETFILTER_EGRESS = "y"; nil = not known
+
+	Zones map[string]string // of the peers that say, by name; nil = no daemon tells
 
 	Daemon bool   // one answers on the control socket
 	Caps   uint64 // effective ones of the daemon; with Daemon

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -152,4 +153,24 @@ func capacity(n Needs, f Facts) []Finding {
 			"%d of %d connections are tracked: a full table drops adverts as well", f.Tracked, f.TrackedMax))
 	}
 	return or(list, "vips: %d, adverts a second: %.0f, virtual MACs in the switches' tables: %d", len(n.VIPs), rate, vmacs)
+}
+
+// zones looks whether what takes this host away takes its peers away as well.
+func zones(n Needs, f Facts) []Finding {
+	switch {
+	case !n.Paired:
+		return or(nil, "no [pair], so nothing is known of other hosts")
+	case n.Zone == "":
+		return []Finding{finding(Skip, `add zone = "rack-12" to [node] on each host`, "nobody said in which zone this host is")}
+	case f.Zones == nil:
+		return []Finding{finding(Skip, "", "no daemon answers, so the zones of the peers are not known")}
+	}
+	var list []Finding
+	for _, name := range slices.Sorted(maps.Keys(f.Zones)) {
+		if f.Zones[name] == n.Zone {
+			list = append(list, finding(Warn, "put the hosts apart: another rack, another power feed",
+				"%s is in zone %s as well: what takes one away takes both", name, n.Zone))
+		}
+	}
+	return or(list, "zone %s, and no peer in it", n.Zone)
 }

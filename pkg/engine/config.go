@@ -15,6 +15,7 @@ import (
 // pkg/config builds it from files, tests build it by hand.
 type Config struct {
 	Node         string                  // name of this host, as in events and status
+	Zone         string                  // failure domain of this host, "" = not known
 	StartupDelay time.Duration           // wait after the start before joining elections; 0 or more
 	VIPs         map[string]VIP          // by name
 	Groups       map[string][]string     // sync groups: name to names of VIPs, which move together or not at all

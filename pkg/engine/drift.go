@@ -28,6 +28,9 @@ func (d Drift) String() string {
 	return fmt.Sprintf("%s is %s here, %s there", d.Key, word(d.Ours), word(d.Theirs))
 }
 
+// zoneKey is told as well, and should not be equal.
+const zoneKey = "node.zone"
+
 // sharedConfig is what must be equal on all hosts, as an operator would write it.
 func (e *Engine) sharedConfig() map[string]string {
 	list := map[string]string{}
@@ -39,6 +42,11 @@ func (e *Engine) sharedConfig() map[string]string {
 		list[key+"addresses"] = addressWords(v.Addresses)
 		list[key+"vmac"] = fmt.Sprint(v.VMAC)
 		list[key+"handover"] = map[bool]string{false: "overlap", true: "break"}[v.Break]
+		list[key+"takeover"] = v.Takeover.String()
+	}
+	for _, w := range e.cfg.Witnesses {
+		list["witness."+w.Name+".cluster"] = w.Cluster
+		list["witness."+w.Name+".ttl"] = map[bool]string{true: "auto", false: w.TTL.String()}[w.TTL == 0]
 	}
 	for name, vips := range e.cfg.Groups {
 		list["sync."+name+".vips"] = strings.Join(slices.Sorted(slices.Values(vips)), ", ")
@@ -63,7 +71,9 @@ func (e *Engine) compareConfig(now time.Time, p *peer) {
 		return
 	}
 	was := p.drift
-	p.drift = differences(e.sharedConfig(), p.config)
+	theirs := maps.Clone(p.config)
+	delete(theirs, zoneKey)
+	p.drift = differences(e.sharedConfig(), theirs)
 	for _, d := range p.drift {
 		if !slices.Contains(was, d) {
 			e.report(now, Record{Type: RecordDrift, Name: p.name, Reason: d.Key, From: d.Ours, To: d.Theirs, Severity: Warning,

@@ -211,6 +211,9 @@ func (e *Engine) tellPeers(now time.Time) {
 	if !now.Before(e.pair.configAt) {
 		e.pair.configAt = now.Add(configEach)
 		s.Config = e.sharedConfig()
+		if e.cfg.Zone != "" {
+			s.Config[zoneKey] = e.cfg.Zone
+		}
 	}
 	due := s.Config != nil || !now.Before(e.pair.beatAt)
 	changed := false

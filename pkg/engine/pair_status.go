@@ -33,6 +33,7 @@ type PeerStatus struct {
 	// of what should be.
 	Compared bool    `json:"config_compared"`
 	Drift    []Drift `json:"drift,omitempty"`
+	Zone     string  `json:"zone,omitempty"` // its failure domain, as it says
 }
 
 // PathStatus is one way to a peer.
@@ -62,7 +63,7 @@ func (e *Engine) pairStatus(now time.Time) *PairStatus {
 	for _, p := range e.pair.peers {
 		ps := PeerStatus{
 			Name: p.name, Heard: e.fresh(now, p), Since: p.since, Last: p.heardAt, HearsUs: e.fresh(now, p) && p.hearsUs >= e.pair.seq,
-			Compared: p.config != nil, Drift: slices.Clone(p.drift),
+			Compared: p.config != nil, Drift: slices.Clone(p.drift), Zone: p.config[zoneKey],
 		}
 		for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
 			ps.Paths = append(ps.Paths, PathStatus{Address: a, Last: p.paths[a].at, Heard: e.pathHeard(now, p.paths[a])})

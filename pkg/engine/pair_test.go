@@ -99,7 +99,7 @@ func TestDrift(t *testing.T) {
 	}
 	same := func() map[string]string {
 		return map[string]string{"vip.web.vrid": "51", "vip.web.version": "3", "vip.web.advert_interval": "100ms",
-			"vip.web.addresses": "198.51.100.10/32", "vip.web.vmac": "false", "vip.web.handover": "overlap"}
+			"vip.web.addresses": "198.51.100.10/32", "vip.web.vmac": "false", "vip.web.handover": "overlap", "vip.web.takeover": "vrrp"}
 	}
 	for name, c := range map[string]struct {
 		change func(theirs map[string]string)
