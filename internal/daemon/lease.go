@@ -79,7 +79,7 @@ func words(err error) string {
 func (d *Daemon) setGuard(ctx context.Context, list []engine.Guarded) error {
 	l := d.leases
 	if l.table == nil {
-		table, err := lease.Open(d.log, netif.VMACName)
+		table, err := lease.Open(d.log, netif.VMACName, nil)
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func child(word string) int {
 
 // hold holds web until it is killed.
 func hold() error {
-	table, err := Open(discard, vmacName)
+	table, err := Open(discard, vmacName, nil)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func try() error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return err
 	}
-	table, err := Open(discard, vmacName)
+	table, err := Open(discard, vmacName, nil)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func TestTakeOverFromFormerProcess(t *testing.T) {
 	p := w.holder(t)
 	w.answering(t, webAddrs...)
 	err := w.host.NS.Do(func() error {
-		_, err := Open(discard, vmacName)
+		_, err := Open(discard, vmacName, nil)
 		return err
 	})
 	if want := "table netdev vipd: another process owns it"; err == nil || !strings.Contains(err.Error(), want) {

@@ -23,12 +23,21 @@ const probeName = "vipd-probe" // of the table for trying things out
 
 // Open makes sure that this kernel can guard addresses, by doing all of it once
 // in a table of its own, and takes over the table of a former process: what that
-// one guarded stays so, without any lease, until the first Set. vmacName names
-// the device with the virtual MAC of a virtual router. The error says what is
-// missing, or that another process owns the table.
-func Open(log *slog.Logger, vmacName func(parentIndex int, family4 bool, vrid uint8) string) (*Table, error) {
+// one guarded stays so, without any lease, until the first Set. With left, and
+// while the table is as that says, leases live on: the first Renew finds out which
+// do. vmacName names the device with the virtual MAC of a virtual router. The error
+// says what is missing, or that another process owns the table.
+func Open(log *slog.Logger, vmacName func(parentIndex int, family4 bool, vrid uint8) string, left *Left) (*Table, error) {
 	t := &Table{log: log, vmacName: vmacName, seen: map[int]string{}, vips: map[string]*vip{}}
 	err := t.open()
+	if err == nil && left != nil {
+		if err = t.adopt(*left); err == nil {
+			return t, nil
+		}
+		t.log.Warn("leases of the last run do not go on", "error", err)
+		t.disown()
+		err = nil
+	}
 	if err == nil {
 		err = t.probe()
 	}

@@ -68,6 +68,7 @@ type vip struct {
 	armed   bool      // by Arm, and not known to be over
 	renewed time.Time // before the last frame that the kernel took
 	closed  int       // how often Disarm was called
+	left    bool      // to the next process, by Leave
 }
 
 // Set replaces the list of what is guarded. The addresses of everything in it
@@ -309,15 +310,18 @@ func (t *Table) Alive() (map[string]bool, error) {
 }
 
 // Close ends every lease. With remove, the end of a polite stop, it deletes the
-// table; without, the table stays and keeps everything closed. Nothing else may
-// be called afterwards, and Run must have ended.
+// table; without, the table stays and keeps everything closed, but for what Leave
+// has left to the next process. Nothing else may be called afterwards, and Run must
+// have ended.
 func (t *Table) Close(remove bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fast.Lock()
 	defer t.fast.Unlock()
 	for _, v := range t.vips {
-		_, _ = t.frames.say(end, v.id, 0) // it ends by itself otherwise
+		if !v.left {
+			_, _ = t.frames.say(end, v.id, 0) // it ends by itself otherwise
+		}
 	}
 	var err error
 	if remove {

@@ -355,7 +355,7 @@ func TestClose(t *testing.T) {
 			w.address(t, "eth0", webAddrs...)
 			var table *Table
 			check(t, w.host.NS.Do(func() (err error) {
-				table, err = Open(discard, vmacName)
+				table, err = Open(discard, vmacName, nil)
 				return err
 			}))
 			check(t, table.Set([]Guarded{web}))

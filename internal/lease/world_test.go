@@ -60,7 +60,7 @@ func (w *world) open(t testing.TB) *Table {
 	t.Helper()
 	var table *Table
 	err := w.host.NS.Do(func() (err error) {
-		table, err = Open(discard, vmacName)
+		table, err = Open(discard, vmacName, nil)
 		return err
 	})
 	if err != nil {
