@@ -153,7 +153,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := server.Listen(); err != nil {
 		return err
 	}
-	if err := netif.RemoveLeftovers(d.log, cfg.Engine.ServiceAddresses()); err != nil {
+	if err := netif.RemoveLeftovers(d.log, stays(cfg)); err != nil {
 		d.log.Warn("look for leftovers of an earlier run", "error", err)
 	}
 	d.started = time.Now()

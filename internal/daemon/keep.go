@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vipd/vipd/internal/netif"
+	"github.com/vipd/vipd/pkg/config"
 )
 
 // keptSchema is the schema of the file that a run leaves for the next one when its
@@ -112,4 +115,12 @@ func readKept(path string, now time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return now.Add(file.Until.Sub(now)), nil // on the clock that never jumps from here on
+}
+
+// stays is what a start leaves as an earlier run left it: addresses of services.
+func stays(cfg *config.Config) (list []netif.Wanted) {
+	for device, addresses := range cfg.Engine.ServiceAddresses() {
+		list = append(list, netif.Wanted{Link: device, Addresses: addresses})
+	}
+	return list
 }

@@ -269,17 +269,34 @@ func TestRemoveLeftovers(t *testing.T) {
 	a.apply([]*task{plain, virtual}) // and then the process is killed
 	check(t, plain.result())
 	check(t, virtual.result())
-	check(t, RemoveLeftovers(quiet, map[string][]netip.Prefix{"add7": prefixes("10.17.0.9/24"), "lo": prefixes("fd17::9/64"), "none": nil}))
+	macvlan := VMACName(named(t, "add7").Attrs().Index, true, 17)
+	stay := []Wanted{virtual.Wanted, plain.Wanted, {Link: "lo", Addresses: prefixes("fd17::9/64")}, {Link: "none"}}
+	stay[1].Addresses = prefixes("10.17.0.9/24")
+	gone := VMACName(named(t, "add7").Attrs().Index, true, 18)
+	check(t, makeVMAC(quiet, gone, VirtualMAC(true, 18), must(a.conn.device("add7"))))
+	check(t, RemoveLeftovers(quiet, stay))
+	same(t, "left", []string{"10.17.0.1/24", "10.17.0.9/24"}, on(t, "add7"))
+	same(t, "left", []string{"10.17.0.8/24"}, on(t, macvlan))
+	same(t, "routes left", []string{"10.170.0.0/16"}, ourRoutes())
+	if _, err := netlink.LinkByName(gone); err == nil {
+		t.Error("the other macvlan is still there")
+	}
+	check(t, RemoveLeftovers(quiet, []Wanted{{Link: "add7", Addresses: prefixes("10.17.0.9/24")}}))
 	same(t, "left", []string{"10.17.0.1/24", "10.17.0.9/24"}, on(t, "add7"))
 	check(t, RemoveLeftovers(quiet, nil))
 	same(t, "left", []string{"10.17.0.1/24"}, on(t, "add7"))
-	if _, err := netlink.LinkByName(VMACName(named(t, "add7").Attrs().Index, true, 17)); err == nil {
+	if _, err := netlink.LinkByName(macvlan); err == nil {
 		t.Error("the macvlan is still there")
 	}
-	if left := must(netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: mark}, netlink.RT_FILTER_PROTOCOL)); len(left) != 0 {
-		t.Errorf("routes left: %v", left)
-	}
+	same(t, "routes left", nil, ourRoutes())
 	check(t, RemoveLeftovers(quiet, nil))
+}
+
+func ourRoutes() (list []string) {
+	for _, r := range must(netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Protocol: mark}, netlink.RT_FILTER_PROTOCOL)) {
+		list = append(list, r.Dst.String())
+	}
+	return list
 }
 
 // TestAddressesMany measures; it fails only when something is wrong by far.

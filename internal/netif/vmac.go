@@ -21,6 +21,8 @@ const vmacGroup = 0x76697064
 
 const addrGenModeNone = 1 // IN6_ADDR_GEN_MODE_NONE
 
+const vmacPrefix = "vip" // of their names
+
 // VMACName is the name of the macvlan that carries the virtual MAC of a virtual
 // router: "vip4-2-51" for an IPv4 election with VRID 51 on the interface with
 // index 2. It is at most 15 characters long (the index is in base 36) and names
@@ -30,7 +32,7 @@ func VMACName(parentIndex int, family4 bool, vrid uint8) string {
 	if family4 {
 		family = "4"
 	}
-	return "vip" + family + "-" + strconv.FormatInt(int64(parentIndex), 36) + "-" + strconv.Itoa(int(vrid))
+	return vmacPrefix + family + "-" + strconv.FormatInt(int64(parentIndex), 36) + "-" + strconv.Itoa(int(vrid))
 }
 
 // VirtualMAC is the MAC address of a virtual router: 00-00-5e-00-01-{VRID} over
