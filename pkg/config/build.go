@@ -108,7 +108,7 @@ func (b *builder) build() *Config {
 			Node:         get[string](node, "name"),
 			Zone:         get[string](node, "zone"),
 			StartupDelay: get[time.Duration](node, "startup_delay"),
-			KeepRoutes:   get[string](node, "on_stop") == "keep",
+			Keep:         get[string](node, "on_stop") == "keep",
 			VIPs:         map[string]engine.VIP{},
 			Groups:       map[string][]string{},
 			Checks:       map[string]check.Config{},

@@ -167,7 +167,7 @@ func (b *builder) serviceRules(c engine.Config) {
 // stopRules checks what a stop is to leave behind.
 func (b *builder) stopRules(c engine.Config) {
 	n := find(b.root, []string{"node", "on_stop"})
-	if n == nil || !c.KeepRoutes {
+	if n == nil || !c.Keep {
 		return
 	}
 	switch {

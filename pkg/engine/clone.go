@@ -154,7 +154,7 @@ func (v *vip) clone() *vip {
 		r := *v.replace
 		n.replace = &r
 	}
-	n.going = copied(v.going)
+	n.going, n.kept = copied(v.going), copied(v.kept)
 	if n.ballot.holder != nil {
 		n.ballot.holder = n.ballot.holder.Clone()
 	}

@@ -25,7 +25,7 @@ type Config struct {
 	BGP          *bgp.Config             // nil = no speaker runs; passwords are none of the engine's business
 	Pair         *Pair                   // nil = there is no channel to other hosts
 	Fences       map[string]fence.Config // how a peer is cut off, by its name; a peer that is not in it cannot be
-	KeepRoutes   bool                    // a stop leaves services to neighbors that keep routes over a restart (RFC 4724); BGP must ask for that
+	Keep         bool                    // a stop leaves VIPs to the next run, and services to neighbors that keep routes over a restart (RFC 4724); BGP must ask for that
 	Budget       Budget                  // of withdrawals because of checks
 	Witnesses    []vote.Witness          // voters that are no hosts, sorted by name
 	DrainWait    time.Duration           // how long a service is announced with GRACEFUL_SHUTDOWN before it is withdrawn; 0 or more

@@ -27,6 +27,9 @@ func (e *Engine) configure(now time.Time, ev Configure) {
 	}
 	e.cfg = cfg
 	cause := e.report(now, Record{Type: kind, Text: text, Severity: Notice, Actor: ev.Actor})
+	goes, not := cfg.Resumes(now, e.kept)
+	e.kept = nil
+	e.refuseLeft(now, not, cause)
 	e.configureChecks(now, cfg.Checks, kind == RecordReload)
 	e.orderChecks()
 	for _, v := range e.vips {
@@ -42,7 +45,12 @@ func (e *Engine) configure(now time.Time, ev Configure) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.VIPs)) {
 		if e.byName[name] == nil {
-			e.addVIP(now, name, cfg.VIPs[name])
+			v := e.addVIP(now, name, cfg.VIPs[name])
+			if k, ok := goes[name]; ok {
+				e.takeUp(now, v, k)
+			} else {
+				e.setAddresses(now, v, false)
+			}
 		}
 	}
 	e.configureSpeaker(now, cfg.BGP)
@@ -63,8 +71,9 @@ func sameWire(a, b VIP) bool {
 		a.Family4() == b.Family4() && (a.Priority == vrrp.PriorityOwner) == (b.Priority == vrrp.PriorityOwner)
 }
 
-// addVIP starts a VIP in Initialize. What an earlier run left is removed first.
-func (e *Engine) addVIP(now time.Time, name string, cfg VIP) {
+// addVIP starts a VIP in Initialize. Whether its addresses are there is to be said
+// next.
+func (e *Engine) addVIP(now time.Time, name string, cfg VIP) *vip {
 	v := &vip{
 		name: name, cfg: cfg, list: electionList(cfg), state: Initialize, since: now,
 		reason: "startup", text: "waits for its interface", transitions: map[string]uint64{},
@@ -76,7 +85,7 @@ func (e *Engine) addVIP(now time.Time, name string, cfg VIP) {
 	i, _ := slices.BinarySearchFunc(e.vips, name, func(v *vip, name string) int { return strings.Compare(v.name, name) })
 	e.vips = slices.Insert(e.vips, i, v)
 	e.byName[name] = v
-	e.setAddresses(now, v, false)
+	return v
 }
 
 // reconfigure changes what may change under a running election.
@@ -122,7 +131,7 @@ func (e *Engine) departures(now time.Time) bool {
 			e.do(Answer{ID: v.moving.id, Refused: true, Text: "a reload took " + v.name + " away"})
 		}
 		if v.replace != nil {
-			e.addVIP(now, v.name, *v.replace)
+			e.setAddresses(now, e.addVIP(now, v.name, *v.replace), false)
 		}
 	}
 	if len(gone) > 0 {

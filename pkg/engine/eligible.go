@@ -56,7 +56,8 @@ func (g *group) blockers(v *vip) []Blocker {
 // ownBlockers lists why v is not eligible by itself.
 func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
 	var list []Blocker
-	if !e.stopping.IsZero() {
+	active := v.router.State() == vrrp.Active // also since the last run: what is not known yet takes nothing away
+	if !e.stopping.IsZero() && !v.keptOn() {
 		list = append(list, Blocker{Kind: BlockedStop, Text: "vipd is stopping"})
 	}
 	if v.removed || v.replace != nil {
@@ -65,12 +66,16 @@ func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
 	if v.drained != nil {
 		list = append(list, Blocker{Kind: BlockedDrain, Text: v.drained.text(), Ends: v.drained.Until})
 	}
-	if ready := e.started.Add(e.cfg.StartupDelay); now.Before(ready) {
+	if ready := e.started.Add(e.cfg.StartupDelay); now.Before(ready) && !active {
 		list = append(list, Blocker{Kind: BlockedStartup, Text: fmt.Sprintf("startup delay of %s", e.cfg.StartupDelay), Ends: ready})
 		v.blockedUntil = earliest(v.blockedUntil, ready)
 	}
 	list = append(list, e.linkBlockers(v)...)
-	list = append(list, checkBlockers(e.healthOf(v.cfg.Track).failing)...)
+	for _, b := range checkBlockers(e.healthOf(v.cfg.Track).failing) {
+		if b.Kind != BlockedStartup || !active {
+			list = append(list, b)
+		}
+	}
 	if v.failures >= giveUpAfter && now.Before(v.blockedUntil) {
 		list = append(list, Blocker{Kind: BlockedKernel, Text: v.lastErr, Ends: v.blockedUntil})
 	}
@@ -104,6 +109,7 @@ func (e *Engine) linkBlockers(v *vip) []Blocker {
 	}
 	l := e.links[v.cfg.Interface]
 	switch {
+	case l == nil && v.router.State() == vrrp.Active:
 	case l == nil:
 		list = append(list, Blocker{Kind: BlockedStartup, Name: v.cfg.Interface, Text: "waits for the state of interface " + v.cfg.Interface})
 	case !l.up():
@@ -124,7 +130,7 @@ func (e *Engine) linkBlockers(v *vip) []Blocker {
 		add(l.Name, "interface %s has no IPv6 link-local address to send adverts from", l.Name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.cfg.TrackLinks)) {
-		if v.cfg.TrackLinks[name].Fault && !e.links[name].up() && name != v.cfg.Interface {
+		if v.cfg.TrackLinks[name].Fault && !e.links[name].up() && name != v.cfg.Interface && (e.links[name] != nil || v.router.State() != vrrp.Active) {
 			add(name, "tracked interface %s is %s", name, linkWord(e.links[name]))
 		}
 	}
@@ -182,6 +188,11 @@ func (e *Engine) settings(v *vip) vrrp.Settings {
 	priority := int(v.cfg.Priority)
 	for _, t := range v.terms {
 		priority += t.Delta
+	}
+	if v.frozen != 0 && e.unknown(v) {
+		priority = int(v.frozen)
+	} else {
+		v.frozen = 0
 	}
 	if !v.owner() {
 		priority = min(max(priority, 1), vrrp.PriorityOwner-1)

@@ -18,7 +18,9 @@ const stopWithin = 5 * time.Second
 type Engine struct {
 	cfg      Config
 	started  time.Time
-	stopping time.Time // when Stop came; zero before
+	stopping time.Time       // when Stop came; zero before
+	parted   time.Time       // when the last word was said for what the next run has; zero = it was not
+	kept     map[string]Kept // by the last run, until the first Configure
 
 	vips     []*vip     // sorted by name
 	services []*service // sorted by name
@@ -84,7 +86,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	case Wake:
 		e.timers.run(now)
 	case Stop:
-		e.stop(now)
+		e.stop(now, ev)
 	case Resume:
 		e.resume(now, ev)
 	case Configure:
@@ -163,6 +165,7 @@ func (e *Engine) conclude(now time.Time) {
 	e.followVIPs(now)
 	e.announceTable(now)
 	e.lookAround(now)
+	e.part(now)
 	e.tellPeers(now)
 }
 
@@ -207,8 +210,9 @@ func (e *Engine) stopEnds() time.Time {
 	return end
 }
 
-// stop begins the polite end: no VIP is eligible any more.
-func (e *Engine) stop(now time.Time) {
+// stop begins the polite end: no VIP is eligible any more, but those that the next
+// run has.
+func (e *Engine) stop(now time.Time, ev Stop) {
 	if !e.stopping.IsZero() {
 		e.hasten(now)
 		return
@@ -218,6 +222,7 @@ func (e *Engine) stop(now time.Time) {
 	if e.keepsRoutes() {
 		e.tellKept(&r)
 	}
+	e.tellLeft(&r, e.keep(ev.Keep))
 	cause := e.report(now, r)
 	e.evaluate(now, cause)
 }

@@ -21,14 +21,17 @@ type (
 	// Wake says that the time [Engine.Next] asked for has come.
 	Wake struct{}
 
-	// Stop asks for a polite end: everything held is released. The engine is
+	// Stop asks for a polite end: everything held is released, but for the VIPs in
+	// Keep that the next run can go on with, when [Config].Keep says so. The engine is
 	// finished when [Engine.Done] says so. A second one asks for haste: routes are
 	// withdrawn without a drain.
-	Stop struct{}
+	Stop struct{ Keep []string }
 
-	// Resume says that an earlier run left its routes with the neighbors, which
-	// forget them at Until. It comes before the first Configure.
-	Resume struct{ Until time.Time }
+	// Resume tells what an earlier run left. It comes before the first Configure.
+	Resume struct {
+		Until time.Time       // the neighbors forget its routes then; zero = they have none
+		VIPs  map[string]Kept // that were held
+	}
 
 	// Configure replaces the configuration. What did not change is not touched.
 	Configure struct {

@@ -127,7 +127,7 @@ func (e *Engine) holder(now time.Time, v *vip) *peer {
 func (e *Engine) asked(now time.Time, v *vip, p *peer) {
 	r := p.vips[v.name]
 	better := func(o *peer) bool { q := o.vips[v.name]; return e.fresh(now, o) && q.Asks && outranks(q, r) }
-	if v.router.State() != vrrp.Active || v.quiet || v.offer.to != "" || v.taking.from != "" || !r.Eligible || r.Role != pair.Standby ||
+	if v.router.State() != vrrp.Active || v.quiet || v.kept != nil || v.offer.to != "" || v.taking.from != "" || !r.Eligible || r.Role != pair.Standby ||
 		!outranks(r, e.told(now, v)) || slices.ContainsFunc(e.pair.peers, better) {
 		return
 	}

@@ -16,7 +16,7 @@ import (
 
 // keepsRoutes reports whether a stop is under way that leaves services alone.
 func (e *Engine) keepsRoutes() bool {
-	return !e.stopping.IsZero() && e.cfg.KeepRoutes && e.cfg.BGP != nil && e.cfg.BGP.GracefulRestart > 0
+	return !e.stopping.IsZero() && e.cfg.Keep && e.cfg.BGP != nil && e.cfg.BGP.GracefulRestart > 0
 }
 
 // Keeps reports whether the routes are to stay with the neighbors when this run
@@ -57,9 +57,10 @@ func (e *Engine) tellKept(r *Record) {
 	}
 }
 
-// resume takes over the routes of an earlier run. Half of the time is for checks,
-// the other half for sessions.
+// resume takes over what an earlier run left. Of the time that routes are
+// kept, half is for checks, the other half for sessions.
 func (e *Engine) resume(now time.Time, ev Resume) {
+	e.kept = ev.VIPs
 	if !now.Before(ev.Until) {
 		return
 	}

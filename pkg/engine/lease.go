@@ -62,6 +62,7 @@ type lease struct {
 type guard struct {
 	told []Guarded
 	seq  uint64
+	set  uint64    // newest that is in force
 	err  string    // why there is none, "" = there is
 	due  time.Time // no lease is over before
 
@@ -153,8 +154,15 @@ func (e *Engine) guardSet(now time.Time, ev GuardSet) {
 			Text: fmt.Sprintf("no lease in the packet filter: %s; addresses get a lifetime instead", ev.Err)})
 	}
 	e.configureVotes(now) // a lease of another kind lasts for another time
+	if ev.Err == "" {
+		e.guard.set = ev.Seq
+		e.goOn(now)
+	}
 	for _, v := range e.vips {
-		if v.router.State() != vrrp.Active {
+		if v.kept != nil && ev.Err != "" {
+			e.surrender(now, v, "lease", "its lease cannot go on: "+ev.Err)
+		}
+		if v.router.State() != vrrp.Active || v.kept != nil {
 			continue
 		}
 		switch kind := e.leaseKind(v); {

@@ -55,6 +55,7 @@ func (e *Engine) linkChanged(now time.Time, snapshot Link) {
 			e.reconcileService(now, s)
 		}
 	}
+	e.goOn(now)
 }
 
 func linkWord(l *link) string {

@@ -203,7 +203,7 @@ func (e *Engine) pathsHeard(now time.Time, p *peer) string {
 // tellPeers is the last thing of a Step: when it is time, or something is new,
 // the others are told.
 func (e *Engine) tellPeers(now time.Time) {
-	if e.cfg.Pair == nil || !e.pair.stirred || e.pair.boot == 0 {
+	if e.cfg.Pair == nil || !e.pair.stirred || e.pair.boot == 0 || e.takingUp() {
 		return
 	}
 	e.pair.stirred = false

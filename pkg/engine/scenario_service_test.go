@@ -88,7 +88,7 @@ func (s *scenario) services(cfg *engine.Config, keys map[string]string, links ma
 			cfg.Budget = engine.Budget{Max: s.number(n), Per: s.duration(per)}
 		}
 		if w := keys["keep"]; w != "" {
-			cfg.KeepRoutes, cfg.BGP.GracefulRestart = true, s.duration(w)
+			cfg.Keep, cfg.BGP.GracefulRestart = true, s.duration(w)
 		}
 		if w := keys["drain_wait"]; w != "" {
 			cfg.DrainWait = s.duration(w)

@@ -169,6 +169,8 @@ func (s *scenario) run(f []string) {
 		host().Do(engine.Undrain{Names: f[2:], Actor: anna})
 	case "failover": // failover lb1 web
 		host().Do(engine.Failover{Name: f[2], Actor: anna})
+	case "restart": // restart lb1 50ms: what can be kept is left to the run that starts so much later
+		host().Restart(s.duration(f[2]))
 	case "stop":
 		host().Do(engine.Stop{})
 	case "steal": // somebody removes the addresses of a VIP
@@ -215,7 +217,7 @@ func (s *scenario) nodes(args []string) {
 		keys[k] = v
 	}
 	for _, h := range hosts {
-		cfg := engine.Config{Node: h[0], VIPs: map[string]engine.VIP{}, Groups: map[string][]string{}, Checks: map[string]check.Config{}}
+		cfg := engine.Config{Node: h[0], Keep: keys["keep"] != "", VIPs: map[string]engine.VIP{}, Groups: map[string][]string{}, Checks: map[string]check.Config{}}
 		if v := keys["startup_delay"]; v != "" {
 			cfg.StartupDelay = s.duration(v)
 		}

@@ -57,7 +57,10 @@ type vip struct {
 
 	offer   offer // to a peer, while this host is Active
 	going   *going
-	handed  bool // a peer holds it already: no release is needed
+	handed  bool  // a peer holds it already: no release is needed
+	stays   bool  // Active, the stop that is under way leaves it to the next run
+	kept    *Kept // by the last run: nothing is said until the lease is known to live
+	frozen  uint8 // effective priority of the last run, until all that counts is known; 0 = it is
 	taking  taking
 	seen    taking   // the newest offer, taken or not
 	said    pair.VIP // what the peers were told of it
@@ -161,8 +164,8 @@ func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
 		case vrrp.Initialize:
 		}
 	}
-	if v.offer.taken {
-		out.Advertise = false // a switch would send to this host what is the new holder's
+	if v.offer.taken || v.kept != nil {
+		out.Advertise = false // a switch would send to this host what is the new holder's; or the lease may be over
 	}
 	if out.Advertise && e.outvoted(now, v) {
 		return
@@ -369,6 +372,7 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 		return v.record
 	}
 	v.state, v.since = to, now
+	v.kept, v.frozen = nil, 0
 	v.transitions[string(from)+" "+string(to)+" "+reason]++
 	severity := Notice
 	if to == Fault {

@@ -166,6 +166,14 @@ func (r *Router) Start(now time.Time) Outcome {
 	return r.becomeBackup(now, ReasonListen)
 }
 
+// Resume leaves Initialize as the Active that a former process on this host was.
+// Nothing is sent by that: the next advert is due at the next tick.
+func (r *Router) Resume(now time.Time) {
+	if r.state == Initialize {
+		r.becomeActive(now, ReasonOwner)
+	}
+}
+
 // Stop returns to Initialize from any state. The caller sends the release when
 // it has removed the addresses.
 func (r *Router) Stop() {

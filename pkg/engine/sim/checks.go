@@ -42,7 +42,7 @@ func (h *Host) see(name string) {
 }
 
 // heedsChecks: a VIP is not Active here while a check that it needs is down and
-// not masked.
+// not masked. Of one that goes on from the last run it may not be known yet.
 func (h *Host) heedsChecks() {
 	if !h.moved {
 		return
@@ -56,6 +56,9 @@ func (h *Host) heedsChecks() {
 	for _, v := range s.VIPs {
 		for _, t := range v.Tracks {
 			c, ok := byName[t.Name]
+			if c.State == "unknown" && h.resumed[v.Name] {
+				continue
+			}
 			if ok && t.Source == "check" && t.Fault && c.Weight == nil && !c.Healthy && c.Masked == "" && v.State == engine.Active && v.Handover == nil {
 				h.w.breaks("%s is Active on %s while its check %s is %s", v.Name, h.name, c.Name, c.State)
 			}

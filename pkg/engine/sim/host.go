@@ -35,15 +35,18 @@ type Host struct {
 	speaker  speaker             // the process that speaks BGP
 	away     map[string]bool     // neighbors that do not answer
 	filter   filter
-	noFilter string               // why the kernel has no packet filter, "" = it has
-	paused   bool                 // the daemon does not run, and will go on
-	queued   []waiting            // what waits for it then
-	offered  map[string]string    // what was being handed over when the daemon was killed
-	opened   map[string]time.Time // when VIPs were opened last
-	device   Device               // how what can cut it off behaves
-	fenced   bool                 // it is off since another host cut it off
-	stall    time.Duration        // it is paused as soon as it decides something
-	refuses  string               // what the kernel answers to address changes, "" = it obeys
+	noFilter string                 // why the kernel has no packet filter, "" = it has
+	paused   bool                   // the daemon does not run, and will go on
+	queued   []waiting              // what waits for it then
+	offered  map[string]string      // what was being handed over when the daemon was killed
+	opened   map[string]time.Time   // when VIPs were opened last
+	device   Device                 // how what can cut it off behaves
+	fenced   bool                   // it is off since another host cut it off
+	stall    time.Duration          // it is paused as soon as it decides something
+	refuses  string                 // what the kernel answers to address changes, "" = it obeys
+	restart  *time.Duration         // the daemon is ending, and is started again after that time
+	left     map[string]engine.Kept // to the next run
+	resumed  map[string]bool        // VIPs that this run goes on with, at its start
 	wakeAt   time.Time
 	newest   map[string]uint64 // Seq of the last SetAddresses, by VIP
 	said     map[string]uint8  // priority last traced, by VIP
@@ -120,8 +123,34 @@ func (h *Host) Kill() {
 	}
 	h.eng = nil
 	h.life++
-	h.paused, h.queued, h.stall = false, nil, 0
+	h.paused, h.queued, h.stall, h.restart = false, nil, 0, nil
 	h.endSpeaker()
+}
+
+// Restart ends the daemon politely, has it leave what it can to the next run, and
+// starts that some time after it has ended.
+func (h *Host) Restart(after time.Duration) {
+	if h.eng == nil || h.restart != nil {
+		return
+	}
+	h.restart = &after
+	h.step(engine.Stop{Keep: slices.Sorted(maps.Keys(h.cfg.VIPs))})
+}
+
+// comesBack plans the next run when the one before it has ended.
+func (h *Host) comesBack() {
+	if h.restart == nil || h.paused || !h.eng.Done(h.w.now) {
+		return
+	}
+	after := *h.restart
+	h.left = h.eng.Left()
+	h.Kill()
+	life := h.life
+	h.w.at(h.w.now.Add(after), func() {
+		if h.life == life && h.powered {
+			h.Boot()
+		}
+	})
 }
 
 // Boot gives power back, if it was away, and starts the daemon.
@@ -130,20 +159,20 @@ func (h *Host) Boot() {
 		h.powered, h.filter = true, newFilter()
 	}
 	h.fenced = false
-	h.kernel = map[string]*present{} // a start removes what an earlier run left
-	h.kernel = h.adopted()
-	clear(h.filter.until)
+	left := h.left
+	h.left = nil
+	h.adopt(left) // a start removes what an earlier run left, and it does not go on with
 	stale, told := h.kept()
 	h.life++
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.waiting = map[string]uint64{}
 	h.speaker = speaker{sessions: map[string]bool{}, told: told, stale: map[string]bool{}}
 	h.eng = engine.New(h.w.now)
-	if !stale.IsZero() {
-		for name := range told {
-			h.speaker.stale[name] = true
-		}
-		h.step(engine.Resume{Until: stale})
+	for name := range told {
+		h.speaker.stale[name] = true
+	}
+	if !stale.IsZero() || len(left) > 0 {
+		h.step(engine.Resume{Until: stale, VIPs: left})
 	}
 	h.step(engine.Configure{Config: h.cfg})
 	if h.cfg.Pair != nil {
@@ -271,6 +300,7 @@ func (h *Host) step(ev engine.Event) {
 	h.heedsChecks()
 	h.routesRightly()
 	h.plan()
+	h.comesBack()
 }
 
 func (h *Host) plan() {

@@ -17,6 +17,7 @@ func paired(cfg engine.Config, hosts int) engine.Config {
 		v.Lease = engine.LeaseNFT
 		cfg.VIPs[name] = v
 	}
+	cfg.Keep = true
 	cfg.Pair = &engine.Pair{Peers: map[string][]netip.Addr{}}
 	for i := range hosts {
 		if name := fmt.Sprintf("lb%d", i+1); name != cfg.Node {
@@ -35,7 +36,7 @@ func hostFault(w *sim.World, interval time.Duration) {
 	if r.IntN(3) == 0 {
 		pause = time.Duration(r.Int64N(int64(5 * time.Second)))
 	}
-	switch r.IntN(16) {
+	switch r.IntN(18) {
 	case 0:
 		h.Crash()
 	case 1:
@@ -64,6 +65,8 @@ func hostFault(w *sim.World, interval time.Duration) {
 		h.RemoveAddresses("web")
 	case 15:
 		reload(w)
+	case 16, 17: // an upgrade in place, in time or not
+		h.Restart(time.Duration(r.Int64N(int64(3 * interval))))
 	}
 }
 

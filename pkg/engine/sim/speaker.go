@@ -69,10 +69,19 @@ func (h *Host) Routes(neighbor string) map[netip.Prefix]string {
 	return maps.Clone(h.speaker.told[neighbor])
 }
 
-// adopted is what a start leaves of an earlier run's addresses: those that the
-// services still have.
-func (h *Host) adopted() map[string]*present {
-	stays := map[string]*present{}
+// adopt removes what an earlier run left, but for addresses that the services still
+// have, and VIPs that go on.
+func (h *Host) adopt(left map[string]engine.Kept) {
+	goes, _ := h.cfg.Resumes(h.w.now, left)
+	stays, leases := map[string]*present{}, map[string]time.Time{}
+	h.resumed = map[string]bool{}
+	for name := range goes {
+		h.resumed[name] = true
+		leases[name] = h.filter.until[name]
+		if p := h.kernel[name]; p != nil {
+			stays[name] = p
+		}
+	}
 	for name, s := range h.cfg.Services {
 		p := h.kernel["anycast/"+name]
 		if p == nil || p.link != s.Device {
@@ -84,7 +93,7 @@ func (h *Host) adopted() map[string]*present {
 			stays["anycast/"+name] = &present{link: s.Device, addresses: list}
 		}
 	}
-	return stays
+	h.kernel, h.filter.until = stays, leases
 }
 
 // kept is what the neighbors know from the run that ends now, and until when they
