@@ -158,13 +158,9 @@ func (d *Daemon) setAddresses(a engine.SetAddresses) {
 	if !a.Present {
 		d.announcer.Cancel(a.VIP)
 	}
-	routes := make([]netif.Route, len(a.Routes))
-	for i, r := range a.Routes {
-		routes[i] = netif.Route{To: r.To, Via: r.Via, Table: r.Table}
-	}
 	d.addresses.Set(netif.Wanted{
 		Owner: a.VIP, Link: a.Interface, VMAC: a.VMAC, VRID: a.VRID, Family4: a.Addresses[0].Addr().Is4(),
-		Addresses: a.Addresses, Routes: routes, Present: a.Present, Lifetime: a.Lifetime, Seq: a.Seq,
+		Addresses: a.Addresses, Routes: routes(a.Routes), Present: a.Present, Lifetime: a.Lifetime, Seq: a.Seq,
 	})
 }
 

@@ -153,10 +153,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := server.Listen(); err != nil {
 		return err
 	}
-	if err := netif.RemoveLeftovers(d.log, stays(cfg)); err != nil {
+	d.started = time.Now()
+	left, stay := d.goesOn(d.started, cfg)
+	if err := netif.RemoveLeftovers(d.log, append(stay, stays(cfg)...)); err != nil {
 		d.log.Warn("look for leftovers of an earlier run", "error", err)
 	}
-	d.started = time.Now()
 	d.reloads.loaded(d.started)
 	d.eng = engine.New(d.started)
 	if err := d.record(cfg.Engine.Node); err != nil {
@@ -190,9 +191,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.log.Warn("drains of the last run are lost", "error", err)
 	}
 	d.turn(func(now time.Time) {
-		if !resume.IsZero() {
-			d.speaker.resumes = true
-			d.step(engine.Resume{Until: resume})
+		d.speaker.resumes = !resume.IsZero()
+		if d.speaker.resumes || len(left) > 0 {
+			d.step(engine.Resume{Until: resume, VIPs: left})
 		}
 		d.configure(cfg, engine.Actor{})
 		d.restoreFences(now)
@@ -208,9 +209,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 	err = d.work(ctx, run)
 	d.keepRoutes()
+	held := err == nil && d.leaveHeld()
 	endEdges(errStopped)
 	edgeErr := edges.Wait()
-	d.endLeases(err == nil)
+	d.endLeases(err == nil && !held)
 	d.endFences()
 	for _, e := range []error{err, edgeErr} {
 		if e != nil && !errors.Is(e, errStopped) {

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/vipd/vipd/internal/netif"
 	"github.com/vipd/vipd/pkg/config"
 )
@@ -36,11 +34,11 @@ const bootSlack = 5 * time.Second
 // booted is when this life of the host began. Its boot id would say that better,
 // but is hidden from a service with ProcSubset=pid.
 func booted(now time.Time) (time.Time, error) {
-	var up unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
-		return time.Time{}, fmt.Errorf("ask for the time since the boot: %w", err)
+	up, err := sinceBooted()
+	if err != nil {
+		return time.Time{}, err
 	}
-	return now.Round(0).Add(-time.Duration(up.Nano())), nil
+	return now.Round(0).Add(-up), nil
 }
 
 // keepRoutes has the end say nothing to the neighbors, and leaves word for the

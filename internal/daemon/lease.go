@@ -14,6 +14,7 @@ import (
 // leases keeps the packet filter as the engine wants it. What may wait is done by a
 // goroutine of its own, in the order in which it was decided.
 type leases struct {
+	left  *lease.Left  // by the last run, nil = nothing
 	table *lease.Table // nil until something was to be guarded; used by the goroutine and, once it is there, in turns
 
 	mu   sync.Mutex
@@ -79,7 +80,7 @@ func words(err error) string {
 func (d *Daemon) setGuard(ctx context.Context, list []engine.Guarded) error {
 	l := d.leases
 	if l.table == nil {
-		table, err := lease.Open(d.log, netif.VMACName, nil)
+		table, err := lease.Open(d.log, netif.VMACName, l.left)
 		if err != nil {
 			return err
 		}

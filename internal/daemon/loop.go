@@ -20,7 +20,7 @@ func (d *Daemon) work(ctx, edges context.Context) error {
 	select {
 	case <-ctx.Done():
 		d.notify("STOPPING=1")
-		d.post(engine.Stop{})
+		d.post(engine.Stop{Keep: d.keepable()})
 	case <-edges.Done():
 	}
 	again := make(chan os.Signal, 1)

@@ -23,7 +23,7 @@ type Left struct {
 type LeftVIP struct {
 	Guarded
 	ID   uint32
-	Goes bool // its lease is not to go on
+	Ends bool // its lease is not to go on
 }
 
 // Leave has Close leave the leases of these VIPs as they are, and says what the next
@@ -39,9 +39,9 @@ func (t *Table) Leave(names []string) (Left, error) {
 	left := Left{Flags: t.flags, Absent: t.absent, LastID: t.lastID, Timeouts: t.have.timeouts}
 	for _, g := range t.list {
 		v := t.vips[g.Name]
-		goes := !slices.Contains(names, g.Name) || !v.armed
-		left.VIPs = append(left.VIPs, LeftVIP{Guarded: g, ID: v.id, Goes: goes})
-		v.left = !goes
+		ends := !slices.Contains(names, g.Name) || !v.armed
+		left.VIPs = append(left.VIPs, LeftVIP{Guarded: g, ID: v.id, Ends: ends})
+		v.left = !ends
 	}
 	return left, nil
 }
@@ -61,7 +61,7 @@ func (t *Table) adopt(left Left) error {
 	ids := map[uint32]bool{}
 	for _, v := range left.VIPs {
 		t.list = append(t.list, v.Guarded)
-		t.vips[v.Name] = &vip{name: v.Name, id: v.ID, timeout: v.Timeout.Truncate(time.Millisecond), armed: !v.Goes}
+		t.vips[v.Name] = &vip{name: v.Name, id: v.ID, timeout: v.Timeout.Truncate(time.Millisecond), armed: !v.Ends}
 		ids[v.ID] = true
 	}
 	if err := validate(t.list); err != nil {
@@ -87,7 +87,7 @@ func (t *Table) adopt(left Left) error {
 		return err
 	}
 	for _, v := range left.VIPs {
-		if v.Goes {
+		if v.Ends {
 			_, _ = t.frames.say(end, v.ID, 0) // it ends by itself otherwise
 		}
 	}
