@@ -80,7 +80,14 @@ func watchRemovals(t *testing.T, h *testenv.Host, ip netip.Addr) *atomic.Int32 {
 func (a *agent) upgrade() {
 	a.t.Helper()
 	a.stop()
+	ended := time.Now()
 	a.start()
+	a.eventually(5*time.Second, "to have started", func() bool { code, _, _ := a.run("status"); return code == 0 })
+	at := map[string]time.Time{}
+	for _, e := range a.events("stop", "start", "resume") {
+		at[e.Type] = e.Time
+	}
+	a.t.Logf("from the stop to the end %v, to the next start %v, to its first advert %v", ended.Sub(at["stop"]), at["start"].Sub(ended), at["resume"].Sub(at["start"]))
 }
 
 // moves lists the changes of state that an agent has recorded since a time.

@@ -142,14 +142,20 @@ func (h *Host) comesBack() {
 	if h.restart == nil || h.paused || !h.eng.Done(h.w.now) {
 		return
 	}
-	after := *h.restart
-	h.left = h.eng.Left()
-	h.Kill()
-	life := h.life
-	h.w.at(h.w.now.Add(after), func() {
-		if h.life == life && h.powered {
-			h.Boot()
+	after, life := *h.restart, h.life
+	h.restart = nil
+	h.w.at(h.w.now, func() {
+		if h.life != life {
+			return
 		}
+		h.left = h.eng.Left()
+		h.Kill()
+		life := h.life
+		h.w.at(h.w.now.Add(after), func() {
+			if h.life == life && h.powered {
+				h.Boot()
+			}
+		})
 	})
 }
 
