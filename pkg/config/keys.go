@@ -96,7 +96,7 @@ var generalRows = []key{
 		doc:  "Wait this long after the start before joining elections.",
 		also: []string{"vrrp_startup_delay", "vrrp_delay_after_boot", "delay_after_boot"}},
 	{path: "node.on_stop", kind: choice{"release", "keep"}, def: `"release"`,
-		doc: "What a stop does with anycast services: drain and withdraw them, or leave them to neighbors that keep routes over a restart, for an upgrade in place; VIPs are always released."},
+		doc: "What a stop does: release VIPs, drain and withdraw anycast services; or, for an upgrade in place, keep all of it for the next run: VIPs while their leases last, services with neighbors that keep routes over a restart."},
 	{path: "node.script_user", kind: userText, none: "vipd, or nobody where there is no such user",
 		doc: "User that runs hooks and checks of type exec, unless the check names another one."},
 

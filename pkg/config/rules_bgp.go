@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vipd/vipd/pkg/bgp"
@@ -171,12 +172,20 @@ func (b *builder) stopRules(c engine.Config) {
 		return
 	}
 	switch {
-	case len(c.Services) == 0:
-		b.atValue(n, Warning, n.String()+": there is no [anycast.NAME] table: nothing is kept", "VIPs are released")
-	case c.BGP != nil && c.BGP.GracefulRestart == 0:
+	case len(c.Services) == 0 && len(c.VIPs) == 0:
+		b.atValue(n, Warning, n.String()+": there is nothing to keep", "it is for [vip.NAME] and [anycast.NAME] tables")
+	case len(c.Services) > 0 && c.BGP != nil && c.BGP.GracefulRestart == 0:
 		b.wrong(n, "the neighbors would drop the routes", `add `+"`graceful_restart = { time = \"120s\" }`"+` to [bgp]`)
-	case len(c.VIPs) > 0:
-		b.atValue(n, Warning, n.String()+": VIPs are released all the same", "it is for anycast services only")
+	}
+	var not []string
+	for _, name := range slices.Sorted(maps.Keys(c.VIPs)) {
+		if !c.VIPs[name].Keepable() {
+			not = append(not, name)
+		}
+	}
+	if len(not) > 0 {
+		b.atValue(n, Warning, n.String()+": released all the same: "+strings.Join(not, ", "),
+			"a VIP is kept with a lease in the packet filter, a priority below 255, and takeover by `vrrp` or `fence`")
 	}
 }
 

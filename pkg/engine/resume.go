@@ -48,7 +48,7 @@ func (e *Engine) unkeptAlone(v *vip) string {
 		return "it is not held here"
 	case e.leaseKind(v) != LeaseNFT:
 		return "it has no lease in the packet filter, which alone outlives vipd"
-	case !v.cfg.keepable():
+	case !v.cfg.Keepable():
 		return "its takeover is " + v.cfg.Takeover.String()
 	case v.removed || v.replace != nil || len(v.own) > 0:
 		return "it is being given up"
@@ -110,18 +110,18 @@ func (v VIP) place() VIP {
 	return VIP{Interface: v.Interface, VRID: v.VRID, Version: v.Version, VMAC: v.VMAC, Interval: v.Interval, Addresses: v.Addresses, Routes: v.Routes}
 }
 
-// keepable reports whether a run with this configuration can go on with what another
+// Keepable reports whether a run with this configuration can go on with what another
 // one held: with a lease in the packet filter, and by nobody's leave but its own.
-func (v VIP) keepable() bool {
+// Votes are promised to a process.
+func (v VIP) Keepable() bool {
 	nft := v.Lease == LeaseNFT || v.Lease == LeaseAuto && v.Interval >= LeaseLeastInterval
-	return nft && (v.Takeover == TakeoverVRRP || v.Takeover == TakeoverFence)
+	return nft && v.Priority != vrrp.PriorityOwner && (v.Takeover == TakeoverVRRP || v.Takeover == TakeoverFence)
 }
 
 // SamePlace reports whether a run that is configured with w can go on with what one
 // that was configured with v held.
 func (v VIP) SamePlace(w VIP) bool {
 	return v.Interface == w.Interface && v.VRID == w.VRID && v.Version == w.Version && v.VMAC == w.VMAC && v.Interval == w.Interval &&
-		v.Priority != vrrp.PriorityOwner && w.Priority != vrrp.PriorityOwner &&
 		slices.Equal(v.Addresses, w.Addresses) && slices.Equal(v.Routes, w.Routes)
 }
 
@@ -135,7 +135,7 @@ func (c Config) Resumes(now time.Time, left map[string]Kept) (goes map[string]Ke
 		switch lasts := k.Until.Sub(now); {
 		case !there:
 			not[name] = "it is not configured any more"
-		case !k.VIP.SamePlace(v) || !v.keepable():
+		case !k.VIP.SamePlace(v) || !v.Keepable():
 			not[name] = "its configuration has changed"
 		case lasts <= leaseSlack:
 			not[name] = fmt.Sprintf("its lease was over %s ago", round(-lasts))
