@@ -42,6 +42,11 @@ func news(doc control.StatusDocument) []item {
 		}
 	}
 	for _, v := range doc.VIPs {
+		if v.Unkept != "" && v.Since.Before(doc.Now.Add(-time.Minute)) {
+			add(4, yellow, "%s: a restart gives it up: %s", v.Name, v.Unkept)
+		}
+	}
+	for _, v := range doc.VIPs {
 		if text := control.AuthNews(v, doc.Now); text != "" {
 			add(2, yellow, "%s: %s (vipd why %s)", v.Name, text, v.Name)
 		}

@@ -63,6 +63,9 @@ func (a *app) printVIP(doc control.VIPDocument) {
 		row("epoch", "%d", v.Epoch)
 	}
 	row("preempt", "%s", v.PreemptHolding)
+	if v.Unkept != "" {
+		row("restart", "gives it up: %s", v.Unkept)
+	}
 	row("timers", "%s", timerWords(v, now))
 	if d := v.Drained; d != nil {
 		row("drained", "by %s %s ago%s%s", d.Actor, control.Age(now.Sub(d.Since)), colon(d.Reason), untilWord(d.Until, now))

@@ -41,6 +41,14 @@ func (e *Engine) unkept(v *vip) string {
 	return ""
 }
 
+// unkeptStatus says why a restart gives v up, "" when it does not, or is to.
+func (e *Engine) unkeptStatus(v *vip) string {
+	if !e.cfg.Keep || v.router.State() != vrrp.Active {
+		return ""
+	}
+	return e.unkept(v)
+}
+
 // unkeptAlone says the same without its sync group.
 func (e *Engine) unkeptAlone(v *vip) string {
 	switch {

@@ -59,6 +59,7 @@ type VIPStatus struct {
 	Handover   *HandoverStatus `json:"handover,omitempty"`    // to a peer, while it is under way
 	Standby    string          `json:"standby,omitempty"`     // how ready other hosts are to take it, for a status line
 	BeforeHold *HookStatus     `json:"before_hold,omitempty"` // what the takeover waits for
+	Unkept     string          `json:"unkept,omitempty"`      // why a restart gives it up, although held VIPs are to be kept
 
 	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it
 
