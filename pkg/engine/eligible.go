@@ -114,6 +114,7 @@ func (e *Engine) linkBlockers(v *vip) []Blocker {
 		list = append(list, Blocker{Kind: BlockedStartup, Name: v.cfg.Interface, Text: "waits for the state of interface " + v.cfg.Interface})
 	case !l.up():
 		add(l.Name, "interface %s is %s", l.Name, linkWord(l))
+	case l.deaf(v.cfg.Family4()) != "" && v.kept != nil:
 	case l.deaf(v.cfg.Family4()) != "" && v.state == Initialize:
 		list = append(list, Blocker{Kind: BlockedStartup, Name: l.Name, Text: fmt.Sprintf("adverts on %s cannot be heard: %s", l.Name, l.deaf(v.cfg.Family4()))})
 	case l.deaf(v.cfg.Family4()) != "":

@@ -192,13 +192,13 @@ func (e *Engine) takingUp() bool {
 }
 
 // goOn lets what the last run left go on, when its leases are in the hands of this
-// one, and it is known where the adverts leave from.
+// one, and it is known where the adverts leave from, and that they can.
 func (e *Engine) goOn(now time.Time) {
 	if e.guard.set != e.guard.seq || e.guard.seq == 0 {
 		return
 	}
 	for _, v := range e.vips {
-		if v.kept == nil || !v.router.Settings().Address.IsValid() {
+		if l := e.links[v.cfg.Interface]; v.kept == nil || l == nil || l.deaf(v.cfg.Family4()) != "" || !v.router.Settings().Address.IsValid() {
 			continue
 		}
 		took := now.Sub(v.kept.Said)

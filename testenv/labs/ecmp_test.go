@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/vipd/vipd/testenv"
 	"github.com/vipd/vipd/testenv/peers"
@@ -138,9 +140,15 @@ func (r *rack) reached(want int, when string) {
 }
 
 // nextHops are those of the service in the kernel of the ToR.
-func (r *rack) nextHops() (hops []string) {
-	list, err := r.router.NS.Netlink().RouteListFiltered(netlink.FAMILY_V4,
-		&netlink.Route{Dst: &net.IPNet{IP: anycast.Addr().AsSlice(), Mask: net.CIDRMask(32, 32)}}, netlink.RT_FILTER_DST)
+func (r *rack) nextHops() []string { return r.hops(anycast.String()) }
+
+// hops are the next hops of a prefix in the kernel of the ToR.
+func (r *rack) hops(prefix string) (hops []string) {
+	_, dst, err := net.ParseCIDR(prefix)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	list, err := r.router.NS.Netlink().RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Dst: dst}, netlink.RT_FILTER_DST)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -153,6 +161,26 @@ func (r *rack) nextHops() (hops []string) {
 		}
 	}
 	return hops
+}
+
+// watchRoutes counts how often the ToR removes a route from its kernel, until the
+// test ends.
+func (r *rack) watchRoutes(prefix string) *atomic.Int32 {
+	r.t.Helper()
+	var gone atomic.Int32
+	updates, done := make(chan netlink.RouteUpdate, 1000), make(chan struct{})
+	if err := r.router.NS.Do(func() error { return netlink.RouteSubscribe(updates, done) }); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { close(done) })
+	go func() {
+		for u := range updates {
+			if u.Type == unix.RTM_DELROUTE && u.Dst != nil && u.Dst.String() == prefix {
+				gone.Add(1)
+			}
+		}
+	}()
+	return &gone
 }
 
 // answered waits until each of the hosts answers a probe that is sent from now

@@ -6,14 +6,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/vipd/vipd/testenv"
+	"github.com/vipd/vipd/testenv/peers"
 )
 
 // TestProgramReplaced: an upgrade puts another program in the place of the one
@@ -114,11 +117,18 @@ func TestUpgradeInPlace(t *testing.T) {
 		{"100ms", 100 * time.Millisecond, ""},
 		{"1s", time.Second, ""},
 		{"vmac", 200 * time.Millisecond, "vmac = true\n" + both},
+		{"fence", 100 * time.Millisecond, "takeover = \"fence\"\n[fence]\ntrack = []\n[fence.device.manual]\nagent = \"manual\""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPair(t)
-			lb1 := p.vipd(p.hosts[0], keeping+p.talking(0)+web(150, tt.interval, tt.more))
-			lb2 := p.vipd(p.hosts[1], keeping+p.talking(1)+web(100, tt.interval, tt.more))
+			config := func(i int) string {
+				talks := p.talking(i)
+				if tt.name == "fence" {
+					talks += "fence = [[\"manual\"]]\n"
+				}
+				return keeping + talks + web(150-50*i, tt.interval, tt.more)
+			}
+			lb1, lb2 := p.vipd(p.hosts[0], config(0)), p.vipd(p.hosts[1], config(1))
 			lb1.waitState("web", "ACTIVE")
 			lb2.waitState("web", "BACKUP")
 			lb1.hears("lb2")
@@ -167,4 +177,164 @@ func (a *agent) resumed(to string) (list []event) {
 		}
 	}
 	return list
+}
+
+// TestUpgradeBesideKeepalived: a keepalived that is Backup does not notice either.
+func TestUpgradeBesideKeepalived(t *testing.T) {
+	for _, interval := range []time.Duration{100 * time.Millisecond, time.Second} {
+		t.Run(interval.String(), func(t *testing.T) {
+			p := newPair(t, "keepalived")
+			lb1 := p.vipd(p.hosts[0], keeping+web(150, interval, ""))
+			lb1.waitState("web", "ACTIVE")
+			k, err := peers.StartKeepalived(p.hosts[1], peers.Config{Routers: []peers.Router{{
+				Name: "web", VRID: 51, Priority: 100, Interval: interval, Addresses: []string{vip4.String() + "/24"},
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := peers.WaitState(t.Context(), k, "web", peers.Backup); err != nil {
+				t.Fatal(err)
+			}
+			probes := p.probe()
+			gone := watchRemovals(t, lb1.host, vip4)
+			began := time.Now()
+			for range 5 {
+				mark := time.Now()
+				lb1.upgrade()
+				passes(t, 4*interval)
+				p.lossless(probes, "upgrade", mark, time.Now(), lb1)
+			}
+			if n := len(lb1.resumed("resumed")); n != 5 {
+				t.Errorf("%d of 5 upgrades in place", n)
+			}
+			if moves := lb1.moves(began); len(moves) > 0 || gone.Load() > 0 {
+				t.Errorf("roles changed: %v; the address left the kernel %d times", moves, gone.Load())
+			}
+			if log := k.Process.Output(); strings.Contains(log, "MASTER STATE") {
+				t.Errorf("keepalived became Active:\n%s", log)
+			}
+		})
+	}
+}
+
+// TestUpgradeTooSlow: a run that starts later than the lease lasts, or hangs while
+// it starts, does not go on: who fell silent stays so, and never do two answer.
+func TestUpgradeTooSlow(t *testing.T) {
+	p := newPair(t)
+	var agents []*agent
+	for i, h := range p.hosts {
+		agents = append(agents, p.vipd(h, keeping+p.talking(i)+both2([]string{"150", "100"}[i])))
+		agents[0].waitState("web", "ACTIVE")
+		agents[0].waitState("mac", "ACTIVE")
+	}
+	agents[1].waitState("mac", "BACKUP")
+	agents[0].hears("lb2")
+	j := p.judged(vip4, vip6, mac4, mac6)
+	j.taken(0)
+	was := 0
+	for _, hangs := range []time.Duration{0, 5 * time.Millisecond, 15 * time.Millisecond, 25 * time.Millisecond, 40 * time.Millisecond} {
+		holder, other := agents[was], agents[1-was]
+		mark := time.Now()
+		holder.stop()
+		if !holder.host.Holds(vip4) || !holder.host.Holds(mac4) {
+			t.Fatal("nothing was left: this test proves nothing")
+		}
+		if hangs > 0 {
+			holder.start()
+			passes(t, hangs)
+			if err := holder.proc.SignalGroup(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j.taken(1 - was)
+		passes(t, 300*time.Millisecond)
+		if hangs > 0 {
+			if err := holder.proc.SignalGroup(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			holder.start()
+		}
+		for _, vip := range []string{"web", "mac"} {
+			holder.waitState(vip, "BACKUP")
+			other.waitState(vip, "ACTIVE")
+		}
+		testenv.Eventually(t, 5*time.Second, "the old holder to remove what it left", func() bool {
+			return !slices.ContainsFunc(j.vips, holder.host.Holds)
+		})
+		t.Logf("hung %v after its start", hangs)
+		j.onlyNew(mark, was, 1-was)
+		was = 1 - was
+	}
+}
+
+// TestUpgradeChanged: a VIP whose configuration has changed in the file is handed
+// over at the stop, and the rest is kept. Nothing is lost by that either.
+func TestUpgradeChanged(t *testing.T) {
+	p := newPair(t)
+	more := "[vip.mac]\ninterface = \"eth0\"\nvrid = 60\nvmac = true\nadvert_interval = \"100ms\"\naddresses = [\"192.0.2.160/24\"]\npriority = "
+	lb1 := p.vipd(p.hosts[0], keeping+p.talking(0)+web(150, 100*time.Millisecond, more+"150"))
+	lb2 := p.vipd(p.hosts[1], keeping+p.talking(1)+web(100, 100*time.Millisecond, more+"100"))
+	lb1.waitState("web", "ACTIVE")
+	lb1.waitState("mac", "ACTIVE")
+	lb2.waitState("web", "BACKUP")
+	lb1.hears("lb2")
+	probes := p.probe()
+	mark := time.Now()
+	lb1.write(keeping + p.talking(0) + strings.Replace(web(150, 100*time.Millisecond, more+"150"), "addresses       = [", "addresses       = [\"192.0.2.101/24\", ", 1))
+	lb1.upgrade()
+	lb1.waitState("web", "ACTIVE")
+	lb2.waitState("web", "BACKUP")
+	p.lossless(probes, "upgrade", mark, time.Now(), lb1, lb2)
+	moves := lb2.moves(mark)
+	took := slices.ContainsFunc(moves, func(m string) bool { return strings.Contains(m, "web: BACKUP -> ACTIVE (lb1 handed it over)") })
+	stayed := !slices.ContainsFunc(moves, func(m string) bool { return strings.Contains(m, "mac: ") })
+	if !took || !stayed {
+		t.Errorf("lb2 took web over: %t, mac stayed: %t: %v", took, stayed, moves)
+	}
+}
+
+// TestUpgradeWithRoutes: a host with a VIP, a service and a service that follows the
+// VIP restarts: the VIP stays, and so does every next hop of the ToR.
+func TestUpgradeWithRoutes(t *testing.T) {
+	const graceful, follows = "graceful_restart = { time = \"60s\" }", "198.51.100.80/32"
+	for name, start := range toRs {
+		t.Run(name, func(t *testing.T) {
+			r := newRack(t, start)
+			for i, h := range r.hosts {
+				r.lb = append(r.lb, r.vipd(h, r.config(i, keeping, graceful, "[anycast.edge]\nprefixes = [\""+follows+"\"]\ndevice = \"\"\nfollow_vip = \"web\"\n"+
+					r.talking(i)+web(150-50*i, 500*time.Millisecond, ""))))
+				r.lb[0].waitState("web", "ACTIVE")
+			}
+			r.reached(2, "started")
+			lb1, lb2 := r.lb[0], r.lb[1]
+			lb1.hears("lb2")
+			announced := func() bool { return strings.Count(lb1.must("bgp"), follows) > 0 && len(r.hops(follows)) == 1 }
+			lb1.eventually(10*time.Second, "the service that follows to be announced", announced)
+			var err error
+			if r.probes, err = r.client.ProbeFlows(netip.AddrPortFrom(anycast.Addr(), servicePort), 0, flows); err != nil {
+				t.Fatal(err)
+			}
+			r.answered("lb1", "lb2")
+			gone := r.watchRoutes(follows)
+			began := time.Now()
+			for i := range 3 {
+				r.act("upgrade", 2, func() {
+					lb1.upgrade()
+					r.acts[i].shares = true
+					lb1.eventually(20*time.Second, "the session to be back", func() bool { return strings.Contains(lb1.must("bgp"), "ESTABLISHED") })
+				})
+			}
+			if n := len(lb1.resumed("resumed")); n != 3 {
+				t.Errorf("%d of 3 upgrades in place", n)
+			}
+			if moves := append(lb1.moves(began), lb2.moves(began)...); len(moves) > 0 {
+				t.Errorf("roles changed: %v", moves)
+			}
+			if hops := r.hops(follows); gone.Load() > 0 || len(hops) != 1 {
+				t.Errorf("the route that follows was removed %d times, next hops %v", gone.Load(), hops)
+			}
+			r.finish()
+		})
+	}
 }

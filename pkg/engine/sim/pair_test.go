@@ -36,7 +36,7 @@ func hostFault(w *sim.World, interval time.Duration) {
 	if r.IntN(3) == 0 {
 		pause = time.Duration(r.Int64N(int64(5 * time.Second)))
 	}
-	switch r.IntN(18) {
+	switch r.IntN(17) {
 	case 0:
 		h.Crash()
 	case 1:
@@ -65,7 +65,7 @@ func hostFault(w *sim.World, interval time.Duration) {
 		h.RemoveAddresses("web")
 	case 15:
 		reload(w)
-	case 16, 17: // an upgrade in place, in time or not
+	case 16: // an upgrade in place, in time or not
 		h.Restart(time.Duration(r.Int64N(int64(3 * interval))))
 	}
 }
