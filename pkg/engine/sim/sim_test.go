@@ -196,9 +196,7 @@ func reload(w *sim.World) {
 				cfg.VIPs["web"] = web
 			}
 		}
-		if h.Running() {
-			h.Configure(cfg)
-		}
+		h.Configure(cfg) // its file, when it does not run
 	}
 }
 
