@@ -63,8 +63,11 @@ func (a *app) printVIP(doc control.VIPDocument) {
 		row("epoch", "%d", v.Epoch)
 	}
 	row("preempt", "%s", v.PreemptHolding)
-	if v.Unkept != "" {
+	switch {
+	case v.Unkept != "":
 		row("restart", "gives it up: %s", v.Unkept)
+	case v.ResumedAfter > 0:
+		row("restart", "went on in place %s after the last advert of the run before", v.ResumedAfter.Round(100*time.Microsecond))
 	}
 	row("timers", "%s", timerWords(v, now))
 	if d := v.Drained; d != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,25 +97,28 @@ func (d *Daemon) leaveHeld() bool {
 }
 
 func (d *Daemon) leave(table *lease.Table, vips map[string]engine.Kept) error {
+	left, err := table.Leave(slices.Collect(maps.Keys(vips)))
+	if err != nil {
+		return err
+	}
+	text, err := marshalHeld(vips, left, time.Now())
+	if err != nil {
+		return err
+	}
+	return replace(d.heldPath(), text, false)
+}
+
+func marshalHeld(vips map[string]engine.Kept, left lease.Left, now time.Time) ([]byte, error) {
 	up, err := sinceBooted()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	now := time.Now()
-	file := heldFile{Schema: heldSchema, VIPs: map[string]heldVIP{}}
-	var names []string
+	file := heldFile{Schema: heldSchema, VIPs: map[string]heldVIP{}, Leases: left}
 	for name, k := range vips {
-		names = append(names, name)
 		file.VIPs[name] = heldVIP{Kept: k, Said: up + k.Said.Sub(now), Until: up + k.Until.Sub(now)}
 	}
-	if file.Leases, err = table.Leave(names); err != nil {
-		return err
-	}
 	text, err := json.Marshal(file)
-	if err != nil {
-		return err
-	}
-	return replace(d.heldPath(), append(text, '\n'), false)
+	return append(text, '\n'), err
 }
 
 // inherit reads what the last run held and left to this one, once.

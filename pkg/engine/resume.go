@@ -202,7 +202,7 @@ func (e *Engine) goOn(now time.Time) {
 			continue
 		}
 		took := now.Sub(v.kept.Said)
-		v.kept, e.pair.stirred = nil, true
+		v.kept, v.resumedAfter, e.pair.stirred = nil, took, true
 		v.record = e.report(now, Record{Type: RecordResume, Name: v.name, From: "held", To: "resumed", Severity: Notice, Took: took,
 			Text: fmt.Sprintf("%s: goes on in place, %s after the last advert of the run before", v.name, round(took))})
 		e.renew(now, v)

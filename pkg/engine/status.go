@@ -61,6 +61,8 @@ type VIPStatus struct {
 	BeforeHold *HookStatus     `json:"before_hold,omitempty"` // what the takeover waits for
 	Unkept     string          `json:"unkept,omitempty"`      // why a restart gives it up, although held VIPs are to be kept
 
+	ResumedAfter time.Duration `json:"resumed_after_ns,omitempty"` // it goes on from the last run: time from the last advert of that to the first of this
+
 	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it
 
 	AdvertsSent      uint64            `json:"adverts_sent"`

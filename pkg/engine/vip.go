@@ -55,16 +55,17 @@ type vip struct {
 	quiet   bool // the first advert waits for the addresses
 	loser   bool // lost to a better Active: a last advert is sent when the addresses are gone
 
-	offer   offer // to a peer, while this host is Active
-	going   *going
-	handed  bool  // a peer holds it already: no release is needed
-	stays   bool  // Active, the stop that is under way leaves it to the next run
-	kept    *Kept // by the last run: nothing is said until the lease is known to live
-	frozen  uint8 // effective priority of the last run, until all that counts is known; 0 = it is
-	taking  taking
-	seen    taking   // the newest offer, taken or not
-	said    pair.VIP // what the peers were told of it
-	saidSeq uint64   // Seq of the state that told it first
+	offer        offer // to a peer, while this host is Active
+	going        *going
+	handed       bool          // a peer holds it already: no release is needed
+	stays        bool          // Active, the stop that is under way leaves it to the next run
+	kept         *Kept         // by the last run: nothing is said until the lease is known to live
+	resumedAfter time.Duration // how long after the last advert of the last run it went on; 0 = it did not
+	frozen       uint8         // effective priority of the last run, until all that counts is known; 0 = it is
+	taking       taking
+	seen         taking   // the newest offer, taken or not
+	said         pair.VIP // what the peers were told of it
+	saidSeq      uint64   // Seq of the state that told it first
 
 	announced bool // since the takeover
 	deferred  bool // to a peer, once in a silence
@@ -372,7 +373,7 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 		return v.record
 	}
 	v.state, v.since = to, now
-	v.kept, v.frozen = nil, 0
+	v.kept, v.frozen, v.resumedAfter = nil, 0, 0
 	v.transitions[string(from)+" "+string(to)+" "+reason]++
 	severity := Notice
 	if to == Fault {

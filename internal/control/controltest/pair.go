@@ -79,7 +79,7 @@ func web(started time.Time) engine.VIPStatus {
 		Reason: "no-response", Entered: "no advert from 192.0.2.3 for 3.414s", Why: "no advert from 192.0.2.3 for 3.414s",
 		Priority: engine.PriorityStatus{Configured: 150, Effective: 150},
 		Interval: time.Second, ActiveDown: 3414 * time.Millisecond,
-		Lease: armed(), Epoch: 7, Standby: "lb2 is ready (priority 100)",
+		Lease: armed(), Epoch: 7, Standby: "lb2 is ready (priority 100)", ResumedAfter: 61400 * time.Microsecond,
 		Auth: &engine.AuthStatus{Mode: "enforce", Keys: []int{1, 2}, ActiveKey: 2, Refused: 4, Last: &engine.AuthRefusal{
 			Source: netip.MustParseAddr("192.0.2.3"), Detail: "key id 3 unknown", Time: started.Add(2 * time.Hour)}},
 		AdvertsSent: 1051200, AdvertsReceived: 12, ReleasesReceived: 1, Contests: 1,
