@@ -29,6 +29,15 @@ type Kept struct {
 	Until    time.Time // its lease ends then, unless it is refreshed
 }
 
+// resuming is what becomes of a VIP over a restart.
+type resuming struct {
+	stays  bool  // Active, and the stop that is under way leaves it to the next run
+	kept   *Kept // by the last run: nothing is said until the lease is known to live
+	frozen uint8 // effective priority of the last run, until all that counts is known; 0 = it is
+
+	resumedAfter time.Duration // how long after the last advert of the last run it went on; 0 = it did not
+}
+
 // unkept says why v would not be left to the next run, "" = it would.
 func (e *Engine) unkept(v *vip) string {
 	for _, m := range v.peers() {
@@ -83,7 +92,7 @@ func (e *Engine) keep(list []string) (names []string) {
 	return names
 }
 
-// kept reports whether v is left to the next run.
+// keptOn reports whether v is left to the next run.
 func (v *vip) keptOn() bool { return v.stays && v.router.State() == vrrp.Active }
 
 // part says the last word for the VIPs that stay: nobody is to miss this host
@@ -145,7 +154,9 @@ func (c Config) Resumes(now time.Time, left map[string]Kept) (goes map[string]Ke
 			not[name] = "it is not configured any more"
 		case !k.VIP.SamePlace(v) || !v.Keepable():
 			not[name] = "its configuration has changed"
-		case lasts <= leaseSlack:
+		case lasts > 0 && lasts <= leaseSlack:
+			not[name] = fmt.Sprintf("its lease is over in %s", round(lasts))
+		case lasts <= 0:
 			not[name] = fmt.Sprintf("its lease was over %s ago", round(-lasts))
 		case lasts > v.Interval*5/2:
 			not[name] = "its lease cannot last that long"

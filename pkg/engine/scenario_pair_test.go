@@ -17,6 +17,8 @@ func (s *scenario) runPair(f []string, h *sim.Host) {
 	switch f[0] {
 	case "pause": // pause lb1 5s: the daemon is stopped, as by SIGSTOP
 		h.Pause(s.duration(f[2]))
+	case "restart": // restart lb1 50ms: what can be kept is left to the run that starts so much later
+		h.Restart(s.duration(f[2]))
 	case "stall": // stall lb1 5s: the same as soon as it has decided something, before it does that
 		h.Stall(s.duration(f[2]))
 	case "nofilter": // nofilter lb1 operation not supported: from its next start on

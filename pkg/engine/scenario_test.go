@@ -169,8 +169,6 @@ func (s *scenario) run(f []string) {
 		host().Do(engine.Undrain{Names: f[2:], Actor: anna})
 	case "failover": // failover lb1 web
 		host().Do(engine.Failover{Name: f[2], Actor: anna})
-	case "restart": // restart lb1 50ms: what can be kept is left to the run that starts so much later
-		host().Restart(s.duration(f[2]))
 	case "stop":
 		host().Do(engine.Stop{})
 	case "steal": // somebody removes the addresses of a VIP

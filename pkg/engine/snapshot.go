@@ -127,3 +127,14 @@ func (e *Engine) linkStatus(l *link) LinkStatus {
 	}
 	return s
 }
+
+// round makes a duration readable without losing what matters.
+func round(d time.Duration) time.Duration {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond)
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
+}

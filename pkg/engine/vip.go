@@ -45,6 +45,7 @@ type vip struct {
 	epoch  uint64 // of the newest holder that is known
 	announcing
 	hooks
+	resuming
 
 	leaving bool // was Active: the addresses are on their way out, then a release is sent
 	copies  int  // of the release, still to be sent
@@ -55,17 +56,13 @@ type vip struct {
 	quiet   bool // the first advert waits for the addresses
 	loser   bool // lost to a better Active: a last advert is sent when the addresses are gone
 
-	offer        offer // to a peer, while this host is Active
-	going        *going
-	handed       bool          // a peer holds it already: no release is needed
-	stays        bool          // Active, the stop that is under way leaves it to the next run
-	kept         *Kept         // by the last run: nothing is said until the lease is known to live
-	resumedAfter time.Duration // how long after the last advert of the last run it went on; 0 = it did not
-	frozen       uint8         // effective priority of the last run, until all that counts is known; 0 = it is
-	taking       taking
-	seen         taking   // the newest offer, taken or not
-	said         pair.VIP // what the peers were told of it
-	saidSeq      uint64   // Seq of the state that told it first
+	offer   offer // to a peer, while this host is Active
+	going   *going
+	handed  bool // a peer holds it already: no release is needed
+	taking  taking
+	seen    taking   // the newest offer, taken or not
+	said    pair.VIP // what the peers were told of it
+	saidSeq uint64   // Seq of the state that told it first
 
 	announced bool // since the takeover
 	deferred  bool // to a peer, once in a silence
@@ -373,7 +370,7 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 		return v.record
 	}
 	v.state, v.since = to, now
-	v.kept, v.frozen, v.resumedAfter = nil, 0, 0
+	v.resuming = resuming{stays: v.stays}
 	v.transitions[string(from)+" "+string(to)+" "+reason]++
 	severity := Notice
 	if to == Fault {
@@ -390,15 +387,4 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 	v.entered = e.out[len(e.out)-1].(Report).Record // with its number and times
 	e.tell(v)
 	return v.record
-}
-
-// round makes a duration readable without losing what matters.
-func round(d time.Duration) time.Duration {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(100 * time.Millisecond)
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond)
-	}
-	return d.Round(100 * time.Microsecond)
 }
