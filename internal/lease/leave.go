@@ -9,9 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// rulesVersion names what the rules of the table do and how frames speak to them. It
+// is to be raised with every change of that: names and numbers of rules are compared
+// with what is there, and not what they do.
+const rulesVersion = 1
+
 // Left is the table as a process leaves it to the next one, with leases that go
 // on. It is valid as long as nobody changes the table.
 type Left struct {
+	Rules    int             `json:"rules"` // version of them
 	Flags    uint32          `json:"flags"`
 	Absent   bool            `json:"absent"`
 	LastID   uint32          `json:"last_id"`
@@ -36,7 +42,7 @@ func (t *Table) Leave(names []string) (Left, error) {
 	if t.have == nil {
 		return Left{}, errors.New("leave the lease table: it is not known how it is")
 	}
-	left := Left{Flags: t.flags, Absent: t.absent, LastID: t.lastID, Timeouts: t.have.timeouts}
+	left := Left{Rules: rulesVersion, Flags: t.flags, Absent: t.absent, LastID: t.lastID, Timeouts: t.have.timeouts}
 	for _, g := range t.list {
 		v := t.vips[g.Name]
 		ends := !slices.Contains(names, g.Name) || !v.armed
@@ -50,6 +56,9 @@ func (t *Table) Leave(names []string) (Left, error) {
 // process count from now on. Whatever lives in it lives on for as long as it
 // would have, and not a moment longer. The error says why nothing was adopted.
 func (t *Table) adopt(left Left) error {
+	if left.Rules != rulesVersion {
+		return fmt.Errorf("table netdev %s has rules of version %d, not %d", tableName, left.Rules, rulesVersion)
+	}
 	exists, err := t.claimable()
 	switch {
 	case err != nil:

@@ -89,6 +89,7 @@ func TestLeaveTooLate(t *testing.T) {
 func TestLeftIsChecked(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*Left){
+		"version":  func(l *Left) { l.Rules++ },
 		"rules":    func(l *Left) { l.Timeouts = append(l.Timeouts, time.Hour) },
 		"address":  func(l *Left) { l.VIPs[0].Addresses = addrs("10.9.0.12") },
 		"number":   func(l *Left) { l.VIPs[0].ID = l.VIPs[1].ID },
