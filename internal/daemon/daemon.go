@@ -209,10 +209,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 	err = d.work(ctx, run)
 	d.keepRoutes()
-	held := err == nil && d.leaveHeld()
+	d.leases.held = err == nil && d.leaveHeld()
 	endEdges(errStopped)
 	edgeErr := edges.Wait()
-	d.endLeases(err == nil && !held)
+	if !d.leases.held {
+		d.endLeases(err == nil)
+	}
 	d.endFences()
 	for _, e := range []error{err, edgeErr} {
 		if e != nil && !errors.Is(e, errStopped) {

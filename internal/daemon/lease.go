@@ -15,6 +15,7 @@ import (
 // goroutine of its own, in the order in which it was decided.
 type leases struct {
 	left  *lease.Left  // by the last run, nil = nothing
+	held  bool         // to the next run, set before the edges end
 	table *lease.Table // nil until something was to be guarded; used by the goroutine and, once it is there, in turns
 
 	mu   sync.Mutex
@@ -86,7 +87,13 @@ func (d *Daemon) setGuard(ctx context.Context, list []engine.Guarded) error {
 		}
 		l.table = table
 		d.turn(func(time.Time) { l.ready = table })
-		d.spawn(func() error { return table.Run(ctx, d.guardChanged) })
+		d.spawn(func() error {
+			err := table.Run(ctx, d.guardChanged)
+			if l.held {
+				d.endLeases(false) // beside the other edges: the kernel takes its time for each socket
+			}
+			return err
+		})
 	}
 	guarded := make([]lease.Guarded, len(list))
 	for i, g := range list {
