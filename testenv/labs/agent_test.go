@@ -99,6 +99,7 @@ type agent struct {
 	config string
 	socket string
 	args   []string // more of vipd run
+	slow   int      // upgrades that the machine was too slow for
 }
 
 // vipd starts an agent on a host with the given configuration, and more
