@@ -154,7 +154,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return err
 	}
 	d.started = time.Now()
-	left, stay := d.goesOn(d.started, cfg)
+	left, stay := d.goesOn(cfg)
 	if err := netif.RemoveLeftovers(d.log, append(stay, stays(cfg)...)); err != nil {
 		d.log.Warn("look for leftovers of an earlier run", "error", err)
 	}

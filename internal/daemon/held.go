@@ -101,18 +101,19 @@ func (d *Daemon) leave(table *lease.Table, vips map[string]engine.Kept) error {
 	if err != nil {
 		return err
 	}
-	text, err := marshalHeld(vips, left, time.Now())
+	text, err := marshalHeld(vips, left)
 	if err != nil {
 		return err
 	}
 	return replace(d.heldPath(), text, false)
 }
 
-func marshalHeld(vips map[string]engine.Kept, left lease.Left, now time.Time) ([]byte, error) {
+func marshalHeld(vips map[string]engine.Kept, left lease.Left) ([]byte, error) {
 	up, err := sinceBooted()
 	if err != nil {
 		return nil, err
 	}
+	now := time.Now() // after the other clock, so that a pause makes leases end early
 	file := heldFile{Schema: heldSchema, VIPs: map[string]heldVIP{}, Leases: left}
 	for name, k := range vips {
 		file.VIPs[name] = heldVIP{Kept: k, Said: up + k.Said.Sub(now), Until: up + k.Until.Sub(now)}
@@ -122,18 +123,18 @@ func marshalHeld(vips map[string]engine.Kept, left lease.Left, now time.Time) ([
 }
 
 // inherit reads what the last run held and left to this one, once.
-func (d *Daemon) inherit(now time.Time) (map[string]engine.Kept, *lease.Left) {
+func (d *Daemon) inherit() (map[string]engine.Kept, *lease.Left) {
 	if d.opts.StateDir == "" {
 		return nil, nil
 	}
-	vips, leases, err := readHeld(d.heldPath(), now)
+	vips, leases, err := readHeld(d.heldPath())
 	if err != nil {
 		d.log.Warn("what the last run held is not known", "error", err)
 	}
 	return vips, leases
 }
 
-func readHeld(path string, now time.Time) (map[string]engine.Kept, *lease.Left, error) {
+func readHeld(path string) (map[string]engine.Kept, *lease.Left, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -151,6 +152,7 @@ func readHeld(path string, now time.Time) (map[string]engine.Kept, *lease.Left, 
 	if file.Schema != heldSchema {
 		return nil, nil, fmt.Errorf("read %s: schema %q, not %q", path, file.Schema, heldSchema)
 	}
+	now := time.Now() // before the other clock, for the same reason
 	up, err := sinceBooted()
 	if err != nil {
 		return nil, nil, err
@@ -165,9 +167,9 @@ func readHeld(path string, now time.Time) (map[string]engine.Kept, *lease.Left, 
 
 // goesOn prepares to go on with what the last run held, as far as that is possible:
 // it is left as it is, and so are its leases.
-func (d *Daemon) goesOn(now time.Time, cfg *config.Config) (left map[string]engine.Kept, stay []netif.Wanted) {
-	left, leases := d.inherit(now)
-	goes, _ := cfg.Engine.Resumes(now, left)
+func (d *Daemon) goesOn(cfg *config.Config) (left map[string]engine.Kept, stay []netif.Wanted) {
+	left, leases := d.inherit()
+	goes, _ := cfg.Engine.Resumes(time.Now(), left)
 	if len(goes) == 0 {
 		return left, nil
 	}

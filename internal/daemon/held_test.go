@@ -20,7 +20,7 @@ func TestHeld(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "held.json")
 	now := time.Now()
-	if vips, leases, err := readHeld(path, now); vips != nil || leases != nil || err != nil {
+	if vips, leases, err := readHeld(path); vips != nil || leases != nil || err != nil {
 		t.Errorf("without a file: %v, %v, %v", vips, leases, err)
 	}
 	vip := engine.VIP{
@@ -30,7 +30,7 @@ func TestHeld(t *testing.T) {
 	kept := engine.Kept{VIP: vip, Epoch: 7, Priority: 130, Since: now.Add(-time.Hour).UTC().Round(0), Reason: "preempted", Text: "…", Said: now, Until: now.Add(2500 * time.Millisecond)}
 	want := map[string]engine.Kept{"web": kept}
 	left := lease.Left{Flags: 6, LastID: 3, Timeouts: []time.Duration{2500 * time.Millisecond}, VIPs: []lease.LeftVIP{{ID: 3, Guarded: lease.Guarded{Name: "web"}}}}
-	text, err := marshalHeld(want, left, now)
+	text, err := marshalHeld(want, left)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,32 +39,25 @@ func TestHeld(t *testing.T) {
 		write(t, path, text)
 	}
 	leave(string(text))
-	vips, leases, err := readHeld(path, now)
+	vips, leases, err := readHeld(path)
 	if diff := cmp.Diff(want, vips, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateApproxTime(100*time.Millisecond)); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	if diff := cmp.Diff(&left, leases, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Error(diff)
 	}
-	if vips, _, err := readHeld(path, now); vips != nil || err != nil {
+	if vips, _, err := readHeld(path); vips != nil || err != nil {
 		t.Errorf("a second time: %v, %v", vips, err)
 	}
 	leave("") // a stop that left nothing
-	if vips, _, err := readHeld(path, now); vips != nil || err != nil {
+	if vips, _, err := readHeld(path); vips != nil || err != nil {
 		t.Errorf("empty: %v, %v", vips, err)
 	}
 	for _, spoiled := range []string{"{", "{}", `{"schema":"vipd.held/v2"}`} {
 		leave(spoiled)
-		if vips, leases, err := readHeld(path, now); err == nil || vips != nil || leases != nil {
+		if vips, leases, err := readHeld(path); err == nil || vips != nil || leases != nil {
 			t.Errorf("%q: %v, %v, %v", spoiled, vips, leases, err)
 		}
-	}
-	later := now.Add(time.Minute)
-	leave(string(text))
-	vips, _, _ = readHeld(path, later) // as it would be read after a minute without a kernel that knows
-	cfg := engine.Config{VIPs: map[string]engine.VIP{"web": vip}}
-	if goes, _ := cfg.Resumes(later.Add(time.Minute), vips); len(goes) > 0 {
-		t.Errorf("goes on after a minute: %v", goes)
 	}
 }
 
@@ -78,13 +71,13 @@ func TestGoesOn(t *testing.T) {
 	other.VRID = 52
 	kept := func(v engine.VIP) engine.Kept { return engine.Kept{VIP: v, Said: now, Until: now.Add(2 * time.Second)} }
 	left := lease.Left{VIPs: []lease.LeftVIP{{Guarded: lease.Guarded{Name: "moved"}}, {Guarded: lease.Guarded{Name: "web"}}}}
-	text, err := marshalHeld(map[string]engine.Kept{"web": kept(v), "moved": kept(v)}, left, now)
+	text, err := marshalHeld(map[string]engine.Kept{"web": kept(v), "moved": kept(v)}, left)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &Daemon{opts: Options{StateDir: t.TempDir()}, leases: newLeases()}
 	write(t, d.heldPath(), string(text))
-	_, stay := d.goesOn(now, &config.Config{Engine: engine.Config{VIPs: map[string]engine.VIP{"web": v, "moved": other}}})
+	_, stay := d.goesOn(&config.Config{Engine: engine.Config{VIPs: map[string]engine.VIP{"web": v, "moved": other}}})
 	if len(stay) != 1 || stay[0].Owner != "web" || !stay[0].Present {
 		t.Errorf("stays: %+v", stay)
 	}
