@@ -66,7 +66,7 @@ func hostFault(w *sim.World, interval time.Duration) {
 	case 15:
 		reload(w)
 	case 16: // an upgrade in place, in time or not
-		h.Restart(time.Duration(r.Int64N(int64(3 * interval))))
+		h.Restart(time.Duration(r.Int64N(int64(6 * interval))))
 	}
 }
 
