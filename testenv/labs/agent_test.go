@@ -22,8 +22,8 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
-	if socket := os.Getenv(deviceVariable); socket != "" {
-		os.Exit(fenceAgent(socket))
+	if code, is := testenv.FenceAgent(); is {
+		os.Exit(code)
 	}
 	if path := os.Getenv("VIPD_BIN"); path != "" {
 		binary = path

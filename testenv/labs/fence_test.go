@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vipd/vipd/testenv"
 )
 
 // A lease of 250 ms shows gaps, and is lost where the machine of the test stalls for
@@ -23,13 +25,13 @@ type fenced struct {
 	*pair
 	*watch
 	lb1, lb2 *agent
-	interval time.Duration // of adverts
-	devices  [2][]*device  // that cut lb1 off, in order, and lb2
+	interval time.Duration             // of adverts
+	devices  [2][]*testenv.FenceDevice // that cut lb1 off, in order, and lb2
 }
 
 // newFenced starts a pair whose devices for lb1 behave like that, and in which lb1
 // holds the VIP. A device that shoots the wrong host has that as its plug.
-func newFenced(t *testing.T, interval time.Duration, wrong bool, first, second behaviour) *fenced {
+func newFenced(t *testing.T, interval time.Duration, wrong bool, first, second testenv.FenceBehaviour) *fenced {
 	t.Helper()
 	f := &fenced{pair: newPair(t), interval: interval}
 	for i, target := range f.hosts {
@@ -38,9 +40,16 @@ func newFenced(t *testing.T, interval time.Duration, wrong bool, first, second b
 		if wrong {
 			plug = shooter
 		}
-		f.devices[i] = []*device{
-			newDevice(t, f.lab, "first", plug, first, shooter.Dir()),
-			newDevice(t, f.lab, "second", target, second, shooter.Dir()),
+		for _, d := range []struct {
+			name string
+			plug *testenv.Host
+			is   testenv.FenceBehaviour
+		}{{"first", plug, first}, {"second", target, second}} {
+			device, err := shooter.FenceDevice(d.name, d.plug, d.is)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.devices[i] = append(f.devices[i], device)
 		}
 	}
 	f.lb1, f.lb2 = f.vipd(f.hosts[0], f.config(0)), f.vipd(f.hosts[1], f.config(1))
@@ -69,7 +78,7 @@ verify          = { reads = 2, every = "100ms", within = "1s" }
 agent = %q
 [fence.device.second]
 agent = %q
-%s`, f.talking(i), devices[0].script, devices[1].script, web(150-50*i, f.interval, `takeover = "fence"`))
+%s`, f.talking(i), devices[0].Program, devices[1].Program, web(150-50*i, f.interval, `takeover = "fence"`))
 }
 
 // takenOver waits until lb2 answers.
@@ -83,11 +92,11 @@ func (f *fenced) takenOver() {
 // nobody shot at lb2.
 func (f *fenced) shots(first, second int) {
 	f.t.Helper()
-	got := [2]int{f.devices[0][0].shot(), f.devices[0][1].shot()}
+	got := [2]int{f.devices[0][0].Shots(time.Time{}), f.devices[0][1].Shots(time.Time{})}
 	if got != [2]int{first, second} {
 		f.t.Errorf("the devices of lb1 were told to cut %v times, want %d and %d", got, first, second)
 	}
-	if n := f.devices[1][0].shot() + f.devices[1][1].shot(); n > 0 {
+	if n := f.devices[1][0].Shots(time.Time{}) + f.devices[1][1].Shots(time.Time{}); n > 0 {
 		f.t.Errorf("lb2 was shot at %d times", n)
 	}
 }
@@ -95,27 +104,27 @@ func (f *fenced) shots(first, second int) {
 // TestFence: whatever makes lb1 silent, lb2 cuts it off and takes over then.
 func TestFence(t *testing.T) {
 	for name, c := range map[string]struct {
-		first behaviour
+		first testenv.FenceBehaviour
 		shots [2]int
 		fault func(*fenced)
 	}{
-		"link cut":     {works, [2]int{1, 0}, func(f *fenced) { f.apart(false) }},
-		"one-way loss": {works, [2]int{1, 0}, func(f *fenced) { f.apart(true) }},
-		"host dead": {works, [2]int{1, 0}, func(f *fenced) {
+		"link cut":     {testenv.FenceWorks, [2]int{1, 0}, func(f *fenced) { f.apart(false) }},
+		"one-way loss": {testenv.FenceWorks, [2]int{1, 0}, func(f *fenced) { f.apart(true) }},
+		"host dead": {testenv.FenceWorks, [2]int{1, 0}, func(f *fenced) {
 			if err := f.lab.PortDown(f.hosts[0]); err != nil {
 				f.t.Fatal(err)
 			}
 			f.lb1.kill()
 		}},
-		"daemon dead":    {works, [2]int{1, 0}, func(f *fenced) { f.lb1.kill() }},
-		"daemon stopped": {works, [2]int{1, 0}, func(f *fenced) { f.lb1.signal(syscall.SIGSTOP) }},
-		"slow device":    {slow, [2]int{1, 0}, func(f *fenced) { f.apart(false) }},
-		"dead device":    {dead, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
-		"hung device":    {hangs, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
-		"lying device":   {lies, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
+		"daemon dead":    {testenv.FenceWorks, [2]int{1, 0}, func(f *fenced) { f.lb1.kill() }},
+		"daemon stopped": {testenv.FenceWorks, [2]int{1, 0}, func(f *fenced) { f.lb1.signal(syscall.SIGSTOP) }},
+		"slow device":    {testenv.FenceSlow, [2]int{1, 0}, func(f *fenced) { f.apart(false) }},
+		"dead device":    {testenv.FenceDead, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
+		"hung device":    {testenv.FenceHangs, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
+		"lying device":   {testenv.FenceLies, [2]int{1, 1}, func(f *fenced) { f.apart(false) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFenced(t, brisk, false, c.first, works)
+			f := newFenced(t, brisk, false, c.first, testenv.FenceWorks)
 			c.fault(f)
 			f.takenOver()
 			if name == "daemon stopped" {
@@ -134,9 +143,9 @@ func TestFence(t *testing.T) {
 // TestFenceFails: lb1 serves its clients, and nothing can cut it off. lb2 stays
 // Backup, says so loudly, and goes on as soon as it hears lb1.
 func TestFenceFails(t *testing.T) {
-	for name, first := range map[string]behaviour{"lying device": lies, "dead device": dead} {
+	for name, first := range map[string]testenv.FenceBehaviour{"lying device": testenv.FenceLies, "dead device": testenv.FenceDead} {
 		t.Run(name, func(t *testing.T) {
-			f := newFenced(t, calm, false, first, dead)
+			f := newFenced(t, calm, false, first, testenv.FenceDead)
 			f.apart(false)
 			f.lb2.eventually(20*time.Second, "a critical event", func() bool {
 				return strings.Contains(f.lb2.must("events", "--type", "fence", "--json"), `"severity":"critical"`)
@@ -164,7 +173,7 @@ func TestFenceFails(t *testing.T) {
 
 // TestFenceWrongPlug: the device of lb1 cuts off lb2, which told it to. lb1 serves on.
 func TestFenceWrongPlug(t *testing.T) {
-	f := newFenced(t, calm, true, works, dead)
+	f := newFenced(t, calm, true, testenv.FenceWorks, testenv.FenceDead)
 	f.apart(false)
 	f.lb2.waitState("web", "FAULT")
 	f.answeredBy(f.probes, "lb1")
@@ -174,7 +183,7 @@ func TestFenceWrongPlug(t *testing.T) {
 
 // TestFenceConfirm: lb1 is dead, no device works, and somebody looks.
 func TestFenceConfirm(t *testing.T) {
-	f := newFenced(t, brisk, false, dead, dead)
+	f := newFenced(t, brisk, false, testenv.FenceDead, testenv.FenceDead)
 	if code, _, errs := f.lb2.run("fence", "confirm", "lb1", "--i-checked"); code != 6 || !strings.Contains(errs, "heard") {
 		t.Errorf("confirmed a living peer: exit %d: %s", code, errs)
 	}
@@ -203,7 +212,7 @@ func TestFenceConfirm(t *testing.T) {
 // TestFenceOverRestart: a vipd that is killed while it waits for a fence goes on when it
 // is back, and remembers what happened.
 func TestFenceOverRestart(t *testing.T) {
-	f := newFenced(t, brisk, false, dead, dead)
+	f := newFenced(t, brisk, false, testenv.FenceDead, testenv.FenceDead)
 	f.apart(false)
 	f.lb2.eventually(20*time.Second, "a fence that failed to be kept", func() bool {
 		text, err := os.ReadFile(filepath.Join(f.hosts[1].Dir(), "fences.jsonl"))
@@ -211,9 +220,7 @@ func TestFenceOverRestart(t *testing.T) {
 	})
 	f.lb2.kill()
 	for _, d := range f.devices[0] {
-		d.mu.Lock()
-		d.is = works
-		d.mu.Unlock()
+		d.Become(testenv.FenceWorks)
 	}
 	f.lb2.start()
 	f.lb2.waitState("web", "ACTIVE")
@@ -225,7 +232,7 @@ func TestFenceOverRestart(t *testing.T) {
 
 // TestFenceNever: what is planned, and what is told, is never fenced for.
 func TestFenceNever(t *testing.T) {
-	f := newFenced(t, calm, false, works, works)
+	f := newFenced(t, calm, false, testenv.FenceWorks, testenv.FenceWorks)
 	f.lb1.must("drain", "web")
 	f.lb2.waitState("web", "ACTIVE")
 	f.lb1.must("undrain", "web")
