@@ -34,7 +34,8 @@
 //     lost its lease) does not fence it, unless boot_wait says so. A host that was
 //     fenced and boots into a cut network therefore waits, and does not shoot back.
 //   - A host that may be the isolated one, because a check of its gateway fails,
-//     does not fence: it is not the one to survive.
+//     does not fence: it is not the one to survive. When the check passes again, it
+//     listens for one [Config.Silence] first: the peer was silent because of it.
 //   - A peer that held everything when it was last heard has no reason to fence
 //     us, so we go first. In every other case time is divided into turns, counted
 //     from the moment at which the peer fell silent, which is the same on both

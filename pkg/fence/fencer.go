@@ -17,6 +17,7 @@ type Fencer struct {
 	heard time.Time // last authentic message of the peer, zero = never
 	boot  uint64    // of the peer, as last told
 	sit   Situation
+	freed time.Time // this host stopped to be the isolated one, zero = it never was
 
 	phase   Phase
 	since   time.Time // of the phase
@@ -106,6 +107,9 @@ func (f *Fencer) Step(now time.Time, ev Event) []Action {
 		f.hear(now, ev)
 	case Situation:
 		ev.Waiting = slices.Clone(ev.Waiting)
+		if f.sit.Isolated != "" && ev.Isolated == "" {
+			f.freed = now
+		}
 		f.sit = ev
 	case Ended:
 		f.ended(now, ev)

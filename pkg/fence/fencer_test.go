@@ -116,6 +116,16 @@ var stories = map[string]func(w *world){
 		w.silent(func(s *Situation) { s.Isolated = "check gateway is down" })
 		w.pass(time.Hour)
 		w.silent()
+		w.pass(2 * time.Second)
+	},
+	// The gateway answers again a moment before the peer is heard.
+	"gateway-back": func(w *world) {
+		w.pass(time.Second)
+		w.silent(func(s *Situation) { s.Isolated = "check gateway is down" })
+		w.pass(10 * time.Second)
+		w.silent()
+		w.pass(100 * time.Millisecond)
+		w.step(Heard{Boot: 1})
 		w.pass(500 * time.Millisecond)
 	},
 	// A release, or a peer that says that it holds nothing: the VIP waits no more.

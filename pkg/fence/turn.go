@@ -23,6 +23,9 @@ func (f *Fencer) allowed(now time.Time) (timeout time.Duration, why string, agai
 	if f.sit.Isolated != "" {
 		return 0, "this host may be the isolated one: " + f.sit.Isolated, time.Time{}, false
 	}
+	if end := f.freed.Add(f.cfg.Silence); !f.freed.IsZero() && now.Before(end) {
+		return 0, "this host may have been the isolated one, and listens until " + end.Format(time.TimeOnly), end, false
+	}
 	if shots := f.recent(now); !f.round.shot && len(shots) >= f.cfg.Rate.Max {
 		end := shots[len(shots)-f.cfg.Rate.Max].Add(f.cfg.Rate.Per)
 		return 0, fmt.Sprintf("it was fenced %d times within %s; the next time is at %s",
