@@ -20,11 +20,13 @@ NFPM_VERSION := v2.45.1
 NFPM         := bin/tools/nfpm-$(NFPM_VERSION)
 
 # FUZZTIME is for each fuzz function, SEEDS are the worlds of `make sim`, ARCHES
-# those of `make dist`, BENCH more flags of the benchmarks (-h lists them).
+# those of `make dist`, BENCH more flags of the benchmarks (-h lists them), CYCLES
+# how often each fault comes in `make chaos`.
 FUZZTIME ?= 60s
 SEEDS    ?= 10000
 ARCHES   ?= amd64 arm64
 BENCH    ?=
+CYCLES   ?= 50
 
 # Labs measure time, so they run one after the other and without the race
 # detector. The detector needs a C compiler; without one tests run without it.
@@ -40,11 +42,11 @@ ifeq ($(shell id -u),0)
 export VIPD_REQUIRE ?= netns,keepalived,frr,bird,promtool,nfpm,spin,ansible-playbook
 endif
 
-.PHONY: help build demo test check lint fmt unit race fuzz sim lab bench man dist ci go deps clean
+.PHONY: help build demo test check lint fmt unit race fuzz sim lab bench chaos man dist ci go deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) SEEDS=$(SEEDS) ARCHES='$(ARCHES)' VIPD_REQUIRE=$(VIPD_REQUIRE)"
+	@echo "Variables: VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) SEEDS=$(SEEDS) CYCLES=$(CYCLES) ARCHES='$(ARCHES)' VIPD_REQUIRE=$(VIPD_REQUIRE)"
 
 build: go ## build bin/vipd, a static binary
 	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/vipd ./cmd/vipd
@@ -90,6 +92,9 @@ lab: go deps build $(NFPM) ## the namespace labs, with keepalived and FRR
 bench: go build ## measure against keepalived, FRR, BIRD and ExaBGP; writes docs/benchmarks.md
 	@testenv/install-deps exabgp=/usr/sbin/exabgp
 	$(GO) run ./testenv/bench -out docs/benchmarks.md $(BENCH)
+
+chaos: go deps build ## every fault, CYCLES times with each guard and keepalived; writes its chapter of docs/benchmarks.md
+	$(GO) run ./testenv/bench -out docs/benchmarks.md -only chaos -n $(CYCLES) $(BENCH)
 
 man: ## check the manual pages
 	@if [ -z "$(MAN)" ]; then :; \

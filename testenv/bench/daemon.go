@@ -72,6 +72,7 @@ type running interface {
 	stop(context.Context) error
 	reload(spec) error
 	signal(syscall.Signal) error // to all of its processes
+	gone() <-chan struct{}       // closed when it has ended
 	pids() []int                 // of the first processes of its groups
 	command(ctx context.Context, words ...string) error
 	output() string
@@ -140,8 +141,9 @@ func (v *vipd) reload(s spec) error {
 
 func (v *vipd) signal(sig syscall.Signal) error { return v.proc.SignalGroup(sig) }
 
-func (v *vipd) pids() []int    { return []int{v.proc.Pid()} }
-func (v *vipd) output() string { return v.proc.Output() }
+func (v *vipd) pids() []int           { return []int{v.proc.Pid()} }
+func (v *vipd) gone() <-chan struct{} { return v.proc.Done() }
+func (v *vipd) output() string        { return v.proc.Output() }
 
 func (v *vipd) command(ctx context.Context, words ...string) error {
 	_, err := v.host.Run(ctx, v.binary, append([]string{"--socket", v.socket}, words...)...)
@@ -181,6 +183,7 @@ func startKeepalived(h *testenv.Host, s spec) (running, error) {
 func (k keepalived) stop(ctx context.Context) error               { return k.Stop(ctx) }
 func (k keepalived) reload(s spec) error                          { return k.Reload(s.config(k.host)) }
 func (k keepalived) signal(sig syscall.Signal) error              { return k.Process.SignalGroup(sig) }
+func (k keepalived) gone() <-chan struct{}                        { return k.Process.Done() }
 func (k keepalived) pids() []int                                  { return []int{k.Process.Pid()} }
 func (k keepalived) output() string                               { return k.Process.Output() }
 func (k keepalived) command(_ context.Context, _ ...string) error { return errNone }
@@ -217,6 +220,7 @@ func (f frr) stop(ctx context.Context) error {
 
 func (f frr) reload(spec) error                            { return errNone }
 func (f frr) signal(syscall.Signal) error                  { return errNone }
+func (f frr) gone() <-chan struct{}                        { return f.VRRPD.Done() }
 func (f frr) pids() []int                                  { return []int{f.Zebra.Pid(), f.VRRPD.Pid()} }
 func (f frr) output() string                               { return f.VRRPD.Output() }
 func (f frr) command(_ context.Context, _ ...string) error { return errNone }

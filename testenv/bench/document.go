@@ -30,6 +30,8 @@ var (
 
 var guards = part{"# Guard\n", (*bench).introduceGuard, "keepalived", "vipd ÷ keepalived", guardNotMeasured}
 
+var disasters = part{"# Chaos\n", (*bench).introduceChaos, "", "", chaosNotMeasured}
+
 // write makes the document.
 func (b *bench) write() error {
 	old := ""
@@ -56,10 +58,11 @@ func (b *bench) document(old string) string {
 	var s strings.Builder
 	first, second, _ := strings.Cut(old, announcements.heading)
 	second, third, _ := strings.Cut(second, guards.heading)
+	third, fourth, _ := strings.Cut(third, disasters.heading)
 	for _, c := range []struct {
 		*part
 		old string
-	}{{&failovers, strings.TrimPrefix(first, failovers.heading)}, {&announcements, second}, {&guards, third}} {
+	}{{&failovers, strings.TrimPrefix(first, failovers.heading)}, {&announcements, second}, {&guards, third}, {&disasters, fourth}} {
 		text := b.chapter(c.part)
 		if text == "" {
 			text = strings.TrimSpace(c.old)
@@ -85,11 +88,13 @@ func (b *bench) chapter(p *part) string {
 	}
 	var s strings.Builder
 	p.introduce(b, &s)
-	fmt.Fprintf(&s, "## Summary\n\nMedians.\n\n| measurement | figure | vipd | %s | %s |\n|---|---|---|---|---|\n", p.rivals, p.ratio)
-	for _, t := range tables {
-		s.WriteString(t.summary())
+	if p.rivals != "" {
+		fmt.Fprintf(&s, "## Summary\n\nMedians.\n\n| measurement | figure | vipd | %s | %s |\n|---|---|---|---|---|\n", p.rivals, p.ratio)
+		for _, t := range tables {
+			s.WriteString(t.summary())
+		}
+		s.WriteString("\n")
 	}
-	s.WriteString("\n")
 	for _, t := range tables {
 		s.WriteString(t.markdown())
 	}

@@ -25,6 +25,10 @@ type guarded struct {
 	vmac  bool
 	stays bool // who has the address keeps it
 	many  int  // addresses of each virtual router; 0 = one
+
+	takeover string    // "" = as it comes
+	levels   string    // how each host cuts the other one off
+	more     [2]string // of the configuration of each host
 }
 
 // backs are the hosts' addresses on the second network.
@@ -50,13 +54,23 @@ func (g *guarded) vipd(h *testenv.Host) (string, error) {
 	if g == nil || !g.talks {
 		return "", nil
 	}
-	key, other := filepath.Join(h.Dir(), "pair-key"), 1-number(h)
+	other := 1 - number(h)
+	key, err := keyFile(h, "pair-key")
 	paths := fmt.Sprintf("%q", source(other))
 	if g.paths {
 		paths += fmt.Sprintf(", %q", backs[other])
 	}
-	text := fmt.Sprintf("[pair]\nkey_file = %q\n[peer.lb%d]\naddresses = [%s]\n", key, other+1, paths)
-	return text, os.WriteFile(key, []byte(strings.Repeat("k", 32)), 0o600)
+	text := fmt.Sprintf("[pair]\nkey_file = %q\n[peer.lb%d]\naddresses = [%s]\n%s\n%s", key, other+1, paths, g.levels, g.more[number(h)])
+	if g.levels != "" {
+		text = "script_user = \"root\"\n" + text // the agents are programs of the lab
+	}
+	return text, err
+}
+
+// keyFile writes a key that all hosts have.
+func keyFile(h *testenv.Host, name string) (path string, err error) {
+	path = filepath.Join(h.Dir(), name)
+	return path, os.WriteFile(path, []byte(strings.Repeat("k", 32)), 0o600)
 }
 
 // vip is the part about a VIP.
@@ -65,6 +79,9 @@ func (g *guarded) vip() string {
 		return ""
 	}
 	text := fmt.Sprintf("vmac = %t\npreempt = %t\n", g.vmac, !g.stays)
+	if g.takeover != "" {
+		text += fmt.Sprintf("takeover = %q\n", g.takeover)
+	}
 	if g.lease != "" {
 		text += fmt.Sprintf("lease = %q\n", g.lease)
 	}

@@ -24,6 +24,7 @@ type plan struct {
 	loss   time.Duration // how long adverts are lost
 	cost   time.Duration // how long CPU time is counted
 	only   []string      // names of measurements; none = all
+	lanes  int           // labs at a time where faults are looked at
 	out    string
 }
 
@@ -36,12 +37,16 @@ func (p plan) wants(name string) bool {
 func isNamed(name, word string) bool { return word == name || strings.HasPrefix(name, word+"-") }
 
 func main() {
+	if code, is := testenv.FenceAgent(); is {
+		os.Exit(code)
+	}
 	var p plan
 	var only string
 	flag.IntVar(&p.runs, "n", 10, "runs of each failover, handover, reload and repair")
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each cost")
 	flag.DurationVar(&p.loss, "loss", time.Minute, "how long adverts are lost")
 	flag.DurationVar(&p.cost, "cost", 8*time.Second, "how long CPU time is counted")
+	flag.IntVar(&p.lanes, "lanes", 6, "labs at a time in chaos")
 	flag.StringVar(&only, "only", "", "measurements, or groups of them, separated by commas: anycast, guard, "+strings.Join(names(), ", "))
 	flag.StringVar(&p.out, "out", "", "file to write; standard output when empty")
 	flag.Parse()
@@ -79,7 +84,7 @@ func run(p plan) (code int, err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := &bench{plan: p, daemons: contestants(os.Getenv(binaryVar)), started: time.Now()}
+	b := &bench{plan: p, binary: os.Getenv(binaryVar), daemons: contestants(os.Getenv(binaryVar)), started: time.Now()}
 	for _, m := range measurements {
 		if !p.wants(m.name) {
 			continue
@@ -142,6 +147,7 @@ var measurements = []measurement{
 	{"guard-loss", measureGuardLoss},
 	{"guard-spoof", measureSpoof},
 	{"guard-cost", measureGuardCost},
+	{"chaos", measureChaos},
 }
 
 func names() []string {
@@ -155,6 +161,7 @@ func names() []string {
 // bench is one run of the program.
 type bench struct {
 	plan
+	binary  string // the vipd to measure
 	daemons []daemon
 	tables  []*table
 	racks   int // that were built
