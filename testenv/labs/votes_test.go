@@ -218,7 +218,7 @@ func TestVotesBoot(t *testing.T) {
 	v.lb1.start()
 	v.lb2.start()
 	v.lb1.eventually(20*time.Second, "one of them to hold it", func() bool {
-		return v.hosts[0].Holds(vip4) != v.hosts[1].Holds(vip4)
+		return (v.lb1.vip("web").State == "ACTIVE") != (v.lb2.vip("web").State == "ACTIVE")
 	})
 	v.refusedAny()
 	v.neverTwo()
