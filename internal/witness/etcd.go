@@ -192,11 +192,12 @@ func (c *Etcd) work(ctx context.Context, k *etcdKey, answered func(vote.Answer))
 	for {
 		c.mu.Lock()
 		ask := k.next
-		if k.next = nil; ask == nil || ctx.Err() != nil {
+		if ask == nil || ctx.Err() != nil { // what waits then may be a vote to hand back
 			k.busy = false
 			c.mu.Unlock()
 			return
 		}
+		k.next = nil
 		c.status.Sent++
 		c.mu.Unlock()
 		// Half of the promise is over by the time that three calls have failed.

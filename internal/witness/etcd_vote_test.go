@@ -175,6 +175,42 @@ func TestEtcd(t *testing.T) {
 	}
 }
 
+// TestEtcdHandBack: a vote that is handed back at the very end gets there, also when
+// a renewal of it is still on its way.
+func TestEtcdHandBack(t *testing.T) {
+	testenv.Require(t, "etcd")
+	t.Parallel()
+	c := etcd(t, 1, false)
+	conf := c.conf
+	conf.Node = "lb1"
+	client, err := OpenEtcd(conf, slog.New(slog.DiscardHandler))
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	answers, done := make(chan vote.Answer, 9), make(chan error, 1)
+	go func() { done <- client.Run(ctx, func(a vote.Answer) { answers <- a }) }()
+	ask := vote.Ask{Kind: vote.Renew, VIP: "web", Number: 1, Epoch: 1 << 40, TTL: etcdTTL}
+	client.Send([]vote.Ask{ask})
+	if a := <-answers; a.Kind != vote.Granted {
+		t.Fatalf("asked for the first time: %+v", a)
+	}
+	server := c.servers[0].Process
+	must(t, server.Signal(syscall.SIGSTOP))
+	client.Send([]vote.Ask{ask})
+	testenv.Eventually(t, within, "the renewal is on its way", func() bool { return client.Status().Sent == 2 })
+	ask.Kind = vote.Release
+	client.Send([]vote.Ask{ask})
+	cancel()
+	must(t, server.Signal(syscall.SIGCONT))
+	must(t, <-done)
+	must(t, client.Close())
+	got, err := c.api(t).Get(context.Background(), "/vipd/blue/web")
+	must(t, err)
+	if len(got.Kvs) != 0 {
+		t.Errorf("the vote was not handed back: %v", got.Kvs)
+	}
+}
+
 // TestEtcdRevoked: whose lease is revoked by somebody else learns it with its next
 // renewal.
 func TestEtcdRevoked(t *testing.T) {
