@@ -75,6 +75,10 @@ func (c *chaos) begin() {
 	c.gaps = table("Longest time without an answer", "Of a fault, until all is well again. The bounds in ms: with votes, what the promises last (850) and an exchange; "+
 		"with a fence, the second for which a peer must be silent, and a shot with its readings (250), or these alone where the holder serves until then; "+
 		"0 where nothing may happen.")
+	for _, f := range c.faults { // in this order, whatever ends first
+		c.twice.row(f.name, "")
+		c.gaps.row(f.title(c.interval), "ms")
+	}
 }
 
 // job is one fault with one guard.

@@ -46,7 +46,7 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each cost")
 	flag.DurationVar(&p.loss, "loss", time.Minute, "how long adverts are lost")
 	flag.DurationVar(&p.cost, "cost", 8*time.Second, "how long CPU time is counted")
-	flag.IntVar(&p.lanes, "lanes", 6, "labs at a time in chaos")
+	flag.IntVar(&p.lanes, "lanes", 8, "labs at a time in chaos")
 	flag.StringVar(&only, "only", "", "measurements, or groups of them, separated by commas: anycast, guard, "+strings.Join(names(), ", "))
 	flag.StringVar(&p.out, "out", "", "file to write; standard output when empty")
 	flag.Parse()

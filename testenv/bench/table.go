@@ -67,12 +67,18 @@ func (t *table) comparison() string {
 func (t *table) add(label, unit, daemon string, value float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := slices.IndexFunc(t.rows, func(r *row) bool { return r.label == label })
-	if i < 0 {
-		i = len(t.rows)
-		t.rows = append(t.rows, &row{label: label, unit: unit, samples: map[string][]float64{}})
+	r := t.row(label, unit)
+	r.samples[daemon] = append(r.samples[daemon], value)
+}
+
+// row returns the row of that label, and makes it if there is none.
+func (t *table) row(label, unit string) *row {
+	if i := slices.IndexFunc(t.rows, func(r *row) bool { return r.label == label }); i >= 0 {
+		return t.rows[i]
 	}
-	t.rows[i].samples[daemon] = append(t.rows[i].samples[daemon], value)
+	r := &row{label: label, unit: unit, samples: map[string][]float64{}}
+	t.rows = append(t.rows, r)
+	return r
 }
 
 // failed notes a run that gave no figures.
