@@ -24,6 +24,7 @@ type ordeal struct {
 	dead   [2]bool // hosts whose daemon has ended
 	frozen [2]bool
 	mute   bool // the witness is dead
+	slept  int  // times, so far, that a daemon was not run for longer than its lease
 }
 
 // begin watches, and returns at any moment between two adverts when all is well.
@@ -45,9 +46,21 @@ func (a *arena) begin(ctx context.Context) (*ordeal, error) {
 		r.end()
 		return nil, err
 	}
-	r.mark = time.Now()
+	r.mark, r.slept = time.Now(), r.sleeps()
 	return r, nil
 }
+
+// sleeps counts how often a daemon says that it was not run for longer than its lease.
+func (r *ordeal) sleeps() (n int) {
+	for i := range r.hosts {
+		n += strings.Count(r.agents[i].output(), "since this host did not run")
+	}
+	return n
+}
+
+// stalled reports whether the machine of the labs stopped a daemon for longer than its
+// lease: a fault that is none of ours.
+func (r *ordeal) stalled() bool { return r.frozen == [2]bool{} && r.sleeps() > r.slept }
 
 // end stops watching.
 func (r *ordeal) end() {
