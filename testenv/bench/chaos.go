@@ -54,7 +54,12 @@ const (
 var allSums = []string{allCycles, allAsked, allTwice, allOverlap, allProbes, allSwitched, allFenced, allOff, allBeyond, allUntold, allStalled}
 
 func measureChaos(ctx context.Context, b *bench) error {
-	c := &chaos{bench: b, interval: 100 * time.Millisecond, guards: chaosGuards, faults: calamities, cycles: b.runs, lanes: b.lanes}
+	c := &chaos{bench: b, interval: 100 * time.Millisecond, guards: chaosGuards, cycles: b.runs, lanes: b.lanes}
+	for _, f := range calamities {
+		if strings.Contains(f.name, b.fault) {
+			c.faults = append(c.faults, f)
+		}
+	}
 	c.begin()
 	return c.run(ctx)
 }

@@ -25,6 +25,7 @@ type plan struct {
 	cost   time.Duration // how long CPU time is counted
 	only   []string      // names of measurements; none = all
 	lanes  int           // labs at a time where faults are looked at
+	fault  string        // what the names of the faults have in them that are looked at
 	out    string
 }
 
@@ -47,6 +48,7 @@ func main() {
 	flag.DurationVar(&p.loss, "loss", time.Minute, "how long adverts are lost")
 	flag.DurationVar(&p.cost, "cost", 8*time.Second, "how long CPU time is counted")
 	flag.IntVar(&p.lanes, "lanes", 8, "labs at a time in chaos")
+	flag.StringVar(&p.fault, "fault", "", "chaos with the faults alone that have this in their names")
 	flag.StringVar(&only, "only", "", "measurements, or groups of them, separated by commas: anycast, guard, "+strings.Join(names(), ", "))
 	flag.StringVar(&p.out, "out", "", "file to write; standard output when empty")
 	flag.Parse()
