@@ -233,6 +233,7 @@ func TestSites(t *testing.T) {
 
 	mark := time.Now()
 	s.agents[first].stop()
+	t.Logf("the daemon ended after %v", time.Since(mark).Round(time.Millisecond))
 	second := s.holder(4*etcdTTL, first)
 	if took := time.Since(mark); took > 3*time.Second {
 		t.Errorf("a polite stop moved it after %v: the vote was not handed back", took)
