@@ -53,7 +53,8 @@ func (a *arena) begin(ctx context.Context) (*ordeal, error) {
 // sleeps counts how often a daemon says that it was not run for longer than its lease.
 func (r *ordeal) sleeps() (n int) {
 	for i := range r.hosts {
-		n += strings.Count(r.agents[i].output(), "since this host did not run")
+		said := r.agents[i].output()
+		n += strings.Count(said, "since this host did not run") + strings.Count(said, "it could not be refreshed")
 	}
 	return n
 }
