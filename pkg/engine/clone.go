@@ -2,7 +2,6 @@ package engine
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 )
 
@@ -131,10 +130,7 @@ func (p *peer) clone() *peer {
 	n.addresses, n.hearsOn, n.drift = slices.Clone(p.addresses), slices.Clone(p.hearsOn), slices.Clone(p.drift)
 	n.vips, n.told, n.sources = maps.Clone(p.vips), maps.Clone(p.told), maps.Clone(p.sources)
 	n.config = maps.Clone(p.config)
-	n.paths = make(map[netip.Addr]*path, len(p.paths))
-	for a, at := range p.paths {
-		n.paths[a] = copied(at)
-	}
+	n.paths = slices.Clone(p.paths)
 	return &n
 }
 

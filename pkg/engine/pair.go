@@ -53,7 +53,7 @@ type peer struct {
 	doubtful  bool      // nothing says how long that was on its way
 	since     time.Time // of heard or not
 	heard     bool      // as was reported last
-	paths     map[netip.Addr]*path
+	paths     []path    // sorted by address
 	vips      map[string]pair.VIP
 	told      map[string]uint64     // Seq of the newest state that told of a VIP
 	sources   map[string]netip.Addr // of its adverts by VIP, also of an earlier boot
@@ -65,8 +65,19 @@ type peer struct {
 
 // path is a way on which a peer is heard.
 type path struct {
-	at    time.Time // last message
-	heard bool      // as was reported last
+	address netip.Addr
+	at      time.Time // last message
+	heard   bool      // as was reported last
+}
+
+// path returns the way to p by an address, which is a new one if need be. It is
+// good until the next new one.
+func (p *peer) path(address netip.Addr) *path {
+	i, ok := slices.BinarySearchFunc(p.paths, address, func(at path, a netip.Addr) int { return at.address.Compare(a) })
+	if !ok {
+		p.paths = slices.Insert(p.paths, i, path{address: address})
+	}
+	return &p.paths[i]
 }
 
 // pairInterval is the time between two states.
@@ -92,17 +103,15 @@ func (e *Engine) configurePair(now time.Time) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.cfg.Pair.Peers)) {
 		i := slices.IndexFunc(old, func(p *peer) bool { return p.name == name })
-		p := &peer{name: name, since: now, paths: map[netip.Addr]*path{}, vips: map[string]pair.VIP{}, told: map[string]uint64{}, sources: map[string]netip.Addr{}}
+		p := &peer{name: name, since: now, vips: map[string]pair.VIP{}, told: map[string]uint64{}, sources: map[string]netip.Addr{}}
 		if i >= 0 {
 			p = old[i]
 		}
 		if addresses := e.cfg.Pair.Peers[name]; !slices.Equal(p.addresses, addresses) {
 			p.addresses = slices.Clone(addresses)
-			maps.DeleteFunc(p.paths, func(a netip.Addr, _ *path) bool { return !slices.Contains(addresses, a) })
+			p.paths = slices.DeleteFunc(p.paths, func(at path) bool { return !slices.Contains(addresses, at.address) })
 			for _, a := range addresses {
-				if p.paths[a] == nil {
-					p.paths[a] = &path{}
-				}
+				p.path(a)
 			}
 		}
 		e.pair.peers = append(e.pair.peers, p)
@@ -164,8 +173,8 @@ func (e *Engine) watchPeer(now time.Time, p *peer) {
 		e.report(now, Record{Type: RecordPeer, Name: p.name, From: "heard", To: "silent", Severity: Warning,
 			Text: fmt.Sprintf("peer %s is silent: nothing for %s on any path", p.name, round(now.Sub(p.heardAt)))})
 	}
-	for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
-		at := p.paths[a]
+	for i := range p.paths {
+		at := &p.paths[i]
 		heard := e.pathHeard(now, at)
 		if heard == at.heard {
 			continue
@@ -174,12 +183,12 @@ func (e *Engine) watchPeer(now time.Time, p *peer) {
 		switch {
 		case began:
 			began = false
-			e.report(now, Record{Type: RecordPeer, Name: p.name, From: "silent", To: "heard", Text: fmt.Sprintf("peer %s is heard on %s", p.name, a)})
+			e.report(now, Record{Type: RecordPeer, Name: p.name, From: "silent", To: "heard", Text: fmt.Sprintf("peer %s is heard on %s", p.name, at.address)})
 		case heard:
-			e.report(now, Record{Type: RecordPeer, Name: p.name, To: "path", Text: fmt.Sprintf("peer %s is heard on %s as well", p.name, a)})
+			e.report(now, Record{Type: RecordPeer, Name: p.name, To: "path", Text: fmt.Sprintf("peer %s is heard on %s as well", p.name, at.address)})
 		case p.heard:
 			e.report(now, Record{Type: RecordPeer, Name: p.name, From: "path", Severity: Warning,
-				Text: fmt.Sprintf("peer %s is not heard on %s any more, only on %s", p.name, a, e.pathsHeard(now, p))})
+				Text: fmt.Sprintf("peer %s is not heard on %s any more, only on %s", p.name, at.address, e.pathsHeard(now, p))})
 		}
 	}
 }
@@ -192,9 +201,9 @@ func (e *Engine) pathHeard(now time.Time, p *path) bool {
 // pathsHeard lists the paths on which p is heard.
 func (e *Engine) pathsHeard(now time.Time, p *peer) string {
 	var words []string
-	for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
-		if e.pathHeard(now, p.paths[a]) {
-			words = append(words, a.String())
+	for i := range p.paths {
+		if at := &p.paths[i]; e.pathHeard(now, at) {
+			words = append(words, at.address.String())
 		}
 	}
 	return strings.Join(words, ", ")
@@ -207,36 +216,40 @@ func (e *Engine) tellPeers(now time.Time) {
 		return
 	}
 	e.pair.stirred = false
-	s := &pair.State{Node: e.cfg.Node}
+	var config map[string]string
 	if !now.Before(e.pair.configAt) {
 		e.pair.configAt = now.Add(configEach)
-		s.Config = e.sharedConfig()
+		config = e.sharedConfig()
 		if e.cfg.Zone != "" {
-			s.Config[zoneKey] = e.cfg.Zone
+			config[zoneKey] = e.cfg.Zone
 		}
 	}
-	due := s.Config != nil || !now.Before(e.pair.beatAt)
+	due := config != nil || !now.Before(e.pair.beatAt)
 	changed := false
 	for _, v := range e.vips {
-		s.VIPs = append(s.VIPs, e.told(now, v))
-		if said := s.VIPs[len(s.VIPs)-1]; said != v.said {
+		if said := e.told(now, v); said != v.said {
 			v.said, v.saidSeq, changed = said, e.pair.seq+1, true
 		}
 	}
-	if changed || s.Config != nil || e.pair.configTold {
+	if changed || config != nil || e.pair.configTold {
 		e.pair.seq++
 	}
-	e.pair.configTold = s.Config != nil
+	e.pair.configTold = config != nil
 	for _, p := range e.pair.peers {
 		if p.whole != p.answered {
 			p.answered, due = p.whole, true
 		}
-		s.Hears = append(s.Hears, p.hears(now))
 	}
 	if !due && !changed {
 		return
 	}
-	s.Seq = e.pair.seq
+	s := &pair.State{Node: e.cfg.Node, Seq: e.pair.seq, Config: config}
+	for _, v := range e.vips {
+		s.VIPs = append(s.VIPs, v.said)
+	}
+	for _, p := range e.pair.peers {
+		s.Hears = append(s.Hears, p.hears(now))
+	}
 	e.pair.beatAt = nextBeat(now, e.pairInterval())
 	e.timers.set(&e.pair.timer, e.pair.beatAt)
 	e.do(Tell{State: s})
@@ -251,9 +264,9 @@ func nextBeat(now time.Time, interval time.Duration) time.Time {
 // hears is what is told of p to all.
 func (p *peer) hears(now time.Time) pair.Hears {
 	h := pair.Hears{Node: p.name, Boot: p.boot, Seq: p.whole}
-	for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
-		if at := p.paths[a].at; !at.IsZero() {
-			h.Paths = append(h.Paths, pair.Path{Address: a, Age: now.Sub(at).Truncate(time.Millisecond)})
+	for _, at := range p.paths {
+		if !at.at.IsZero() {
+			h.Paths = append(h.Paths, pair.Path{Address: at.address, Age: now.Sub(at.at).Truncate(time.Millisecond)})
 		}
 	}
 	return h

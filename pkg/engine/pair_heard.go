@@ -25,18 +25,16 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 		p.begin(ev.Boot)
 		e.pair.stirred = true
 	}
-	if p.paths[ev.Path] == nil {
-		p.paths[ev.Path] = &path{}
-	}
 	at := now
 	if known {
 		at = now.Add(-ev.Age)
 	}
-	p.paths[ev.Path].at = at
+	way := p.path(ev.Path)
+	way.at = at
 	if !at.Before(p.heardAt) {
 		p.heardAt, p.doubtful = at, !known
 	}
-	if !p.heard || !p.paths[ev.Path].heard {
+	if !p.heard || !way.heard {
 		e.watchPeer(now, p)
 	}
 	e.heardFence(now, p)

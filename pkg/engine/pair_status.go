@@ -65,8 +65,9 @@ func (e *Engine) pairStatus(now time.Time) *PairStatus {
 			Name: p.name, Heard: e.fresh(now, p), Since: p.since, Last: p.heardAt, HearsUs: e.fresh(now, p) && p.hearsUs >= e.pair.seq,
 			Compared: p.config != nil, Drift: slices.Clone(p.drift), Zone: p.config[zoneKey],
 		}
-		for _, a := range slices.SortedFunc(maps.Keys(p.paths), netip.Addr.Compare) {
-			ps.Paths = append(ps.Paths, PathStatus{Address: a, Last: p.paths[a].at, Heard: e.pathHeard(now, p.paths[a])})
+		for i := range p.paths {
+			at := &p.paths[i]
+			ps.Paths = append(ps.Paths, PathStatus{Address: at.address, Last: at.at, Heard: e.pathHeard(now, at)})
 		}
 		for _, name := range slices.Sorted(maps.Keys(p.vips)) {
 			r := p.vips[name]

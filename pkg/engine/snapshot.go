@@ -29,6 +29,26 @@ func (e *Engine) Status(now time.Time) Status {
 	return s
 }
 
+// VIP returns what [Engine.Status] tells of one VIP, and whether there is such a one.
+func (e *Engine) VIP(now time.Time, name string) (VIPStatus, bool) {
+	v := e.byName[name]
+	if v == nil {
+		return VIPStatus{}, false
+	}
+	return e.vipStatus(now, v), true
+}
+
+// Stands returns the state of a VIP and the peer that it is being handed to, ""
+// when it is not: the two things of its status that cost nothing. The state of a VIP
+// that there is not is "".
+func (e *Engine) Stands(name string) (state State, to string) {
+	v := e.byName[name]
+	if v == nil {
+		return "", ""
+	}
+	return v.state, v.offer.to
+}
+
 func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 	set, heard := v.router.Settings(), v.router.Heard()
 	s := VIPStatus{

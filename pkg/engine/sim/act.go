@@ -154,14 +154,14 @@ func (h *Host) apply(life uint64, a engine.SetAddresses) {
 // announce turns the clients of a VIP to this host, if its frames get out. Only
 // who holds the addresses may announce them.
 func (h *Host) announce(a engine.Announce) {
-	v, _ := h.VIP(a.VIP)
-	if v.State != engine.Active {
-		h.w.breaks("%s announces %s while it is %s", h.name, a.VIP, v.State)
+	state, to := h.eng.Stands(a.VIP)
+	if state != engine.Active {
+		h.w.breaks("%s announces %s while it is %s", h.name, a.VIP, state)
 	}
-	if v.Handover != nil {
-		h.w.breaks("%s announces %s, which it hands to %s", h.name, a.VIP, v.Handover.To)
+	if to != "" {
+		h.w.breaks("%s announces %s, which it hands to %s", h.name, a.VIP, to)
 	}
-	if h.kernel[a.VIP] == nil && !h.stolen[a.VIP] && v.Priority.Configured != vrrp.PriorityOwner {
+	if h.kernel[a.VIP] == nil && !h.stolen[a.VIP] && !h.owns(a.VIP) {
 		h.w.breaks("%s announces %s without having its addresses", h.name, a.VIP)
 	}
 	if !h.reaches(a.Interface) {
@@ -178,4 +178,10 @@ func (h *Host) announce(a engine.Announce) {
 			h.step(engine.AnnouncementSent{VIP: a.VIP})
 		}
 	})
+}
+
+// owns reports whether the addresses of a VIP are the host's own (priority 255).
+func (h *Host) owns(vip string) bool {
+	v, _ := h.VIP(vip)
+	return v.Priority.Configured == vrrp.PriorityOwner
 }

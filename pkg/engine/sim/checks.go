@@ -41,14 +41,21 @@ func (h *Host) see(name string) {
 	})
 }
 
+// servesRightly looks at everything that the checks have a say in.
+func (h *Host) servesRightly() {
+	s := h.eng.Status(h.w.now)
+	if h.moved {
+		h.heedsChecks(s)
+	}
+	if h.speaker.moved {
+		h.routesRightly(s)
+	}
+	h.moved, h.speaker.moved = false, false
+}
+
 // heedsChecks: a VIP is not Active here while a check that it needs is down and
 // not masked. Of one that goes on from the last run it may not be known yet.
-func (h *Host) heedsChecks() {
-	if !h.moved {
-		return
-	}
-	h.moved = false
-	s := h.eng.Status(h.w.now)
+func (h *Host) heedsChecks(s engine.Status) {
 	byName := map[string]engine.CheckStatus{}
 	for _, c := range s.Checks {
 		byName[c.Name] = c

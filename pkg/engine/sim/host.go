@@ -23,6 +23,7 @@ type Host struct {
 	eng      *engine.Engine // nil while the daemon is not running
 	life     uint64         // which run of the daemon: answers to an earlier one are void
 	links    map[string]*nic
+	linkList []string            // their names, sorted
 	kernel   map[string]*present // VIPs whose addresses the kernel has
 	stolen   map[string]bool     // VIPs whose addresses somebody removed, until they are back
 	failing  map[string]bool     // checks that fail
@@ -48,6 +49,7 @@ type Host struct {
 	left     map[string]engine.Kept // to the next run
 	resumed  map[string]bool        // VIPs that this run goes on with, at its start
 	wakeAt   time.Time
+	did      []engine.Action   // what the engine decided last
 	newest   map[string]uint64 // Seq of the last SetAddresses, by VIP
 	said     map[string]uint8  // priority last traced, by VIP
 }
@@ -90,6 +92,7 @@ func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *H
 	for i, ifname := range interfaces {
 		h.links[ifname] = &nic{index: i, up: true}
 	}
+	h.linkList = slices.Sorted(slices.Values(interfaces))
 	w.hosts = append(w.hosts, h)
 	w.byName[name] = h
 	h.Boot()
@@ -184,7 +187,7 @@ func (h *Host) Boot() {
 	if h.cfg.Pair != nil {
 		h.step(engine.PairUp{Boot: h.life})
 	}
-	for _, name := range slices.Sorted(maps.Keys(h.links)) {
+	for _, name := range h.linkList {
 		h.step(engine.LinkChanged{Link: h.snapshot(name)})
 	}
 }
@@ -233,12 +236,7 @@ func (h *Host) VIP(name string) (engine.VIPStatus, bool) {
 	if h.eng == nil {
 		return engine.VIPStatus{}, false
 	}
-	s := h.eng.Status(h.w.now)
-	i := slices.IndexFunc(s.VIPs, func(v engine.VIPStatus) bool { return v.Name == name })
-	if i < 0 {
-		return engine.VIPStatus{}, false
-	}
-	return s.VIPs[i], true
+	return h.eng.VIP(h.w.now, name)
 }
 
 // Status returns the whole status of a running daemon.
@@ -292,19 +290,24 @@ func (h *Host) step(ev engine.Event) {
 		h.Kill()
 		return
 	}
-	did := slices.Clone(h.eng.Step(h.w.now, ev))
+	h.did = append(h.did[:0], h.eng.Step(h.w.now, ev)...)
+	did := h.did
 	if h.w.Record != nil {
 		h.w.Record(h.name, h.w.now, ev, did)
 	}
 	if h.stall > 0 && len(did) > 0 {
 		h.w.trace(h.name, "is stopped for %v before it does what it decided", h.stall)
-		h.pause(h.stall, did)
+		h.pause(h.stall, slices.Clone(did))
 		h.stall = 0
 		return
 	}
 	h.carryOut(did)
-	h.heedsChecks()
-	h.routesRightly()
+	if h.eng == nil {
+		return
+	}
+	if h.moved || h.speaker.moved {
+		h.servesRightly()
+	}
 	h.plan()
 	h.comesBack()
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -85,18 +84,19 @@ func (h *Host) setLease(a engine.SetLease) {
 // carryOut does what a Step decided: leases first, adverts last, and none for a
 // VIP whose lease was found to be over.
 func (h *Host) carryOut(decided []engine.Action) {
-	lost := map[string]bool{}
+	var lost []string
 	for _, a := range decided {
 		if r, ok := a.(engine.RenewLease); ok && !h.renew(r) {
-			lost[r.VIP] = true
+			lost = append(lost, r.VIP)
 		}
 	}
 	for _, a := range decided {
-		if advert, ok := a.(engine.SendAdvert); !ok || !lost[advert.VIP] {
+		if advert, ok := a.(engine.SendAdvert); !ok || !slices.Contains(lost, advert.VIP) {
 			h.act(a)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(lost)) {
+	slices.Sort(lost)
+	for _, name := range slices.Compact(lost) {
 		h.step(engine.LeaseLost{VIP: name, Why: "simulated"})
 	}
 }
@@ -195,8 +195,6 @@ func (h *Host) offers(vip string) string {
 	if h.eng == nil {
 		return h.offered[vip]
 	}
-	if v, ok := h.VIP(vip); ok && v.Handover != nil {
-		return v.Handover.To
-	}
-	return ""
+	_, to := h.eng.Stands(vip)
+	return to
 }

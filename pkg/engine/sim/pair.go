@@ -1,9 +1,6 @@
 package sim
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/pair"
 )
@@ -14,7 +11,7 @@ func (h *Host) tell(s *pair.State) {
 		if to == h || h.w.cuts[[2]string{h.name, to.name}] {
 			continue
 		}
-		for _, ifname := range slices.Sorted(maps.Keys(h.links)) {
+		for _, ifname := range h.linkList {
 			if !h.reaches(ifname) || h.w.cutOn[[3]string{ifname, h.name, to.name}] || h.w.rng.Float64() < h.w.Loss {
 				continue
 			}

@@ -261,12 +261,7 @@ func (h *Host) leavesAfterRoutes(had, has *present) {
 
 // routesRightly: a prefix is in the newest table only while the checks that can
 // withdraw it are up, the VIP that it follows is held, and its address is there.
-func (h *Host) routesRightly() {
-	if h.eng == nil || !h.speaker.moved {
-		return
-	}
-	h.speaker.moved = false
-	s := h.eng.Status(h.w.now)
+func (h *Host) routesRightly(s engine.Status) {
 	wanted := map[netip.Prefix]bool{}
 	for _, routes := range h.speaker.wanted.Table {
 		for _, r := range routes {

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -47,7 +46,7 @@ func (w *World) passes(from *Host, to string) bool {
 		return false
 	}
 	other := w.byName[to]
-	return slices.ContainsFunc(slices.Sorted(maps.Keys(from.links)), func(ifname string) bool {
+	return slices.ContainsFunc(from.linkList, func(ifname string) bool {
 		return from.reaches(ifname) && (other == nil || other.reaches(ifname) && !w.cutOn[[3]string{ifname, from.name, to}])
 	})
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -88,7 +87,7 @@ func (w *World) Client(vip string) string { return w.cache[vip] }
 func (w *World) Run(d time.Duration) {
 	end := w.now.Add(d)
 	for len(w.queue) > 0 && !w.queue[0].at.After(end) {
-		item := heap.Pop(&w.queue).(*item)
+		item := w.queue.pop()
 		if item.at.After(w.now) {
 			w.now, w.stuck = item.at, 0
 		}
@@ -128,7 +127,7 @@ func (w *World) Random() *rand.Rand { return w.rng }
 func (w *World) after(s span, do func()) {
 	w.pushed++
 	d := s.least + time.Duration(w.rng.Int64N(int64(s.most-s.least)))
-	heap.Push(&w.queue, &item{at: w.now.Add(d), seq: w.pushed, do: do})
+	w.queue.push(item{at: w.now.Add(d), seq: w.pushed, do: do})
 }
 
 // at plans do for a time, or for now when that has passed.
@@ -137,7 +136,7 @@ func (w *World) at(t time.Time, do func()) {
 	if t.Before(w.now) {
 		t = w.now
 	}
-	heap.Push(&w.queue, &item{at: t, seq: w.pushed, do: do})
+	w.queue.push(item{at: t, seq: w.pushed, do: do})
 }
 
 // carry brings an advert to every other host on the same network that it can
@@ -211,7 +210,7 @@ func (w *World) Settled(vip string) bool {
 		if h.eng == nil {
 			continue
 		}
-		if v, ok := h.VIP(vip); ok && (v.State == engine.Active) != (h.name == holders[0]) {
+		if state, _ := h.eng.Stands(vip); (state == engine.Active) != (h.name == holders[0]) {
 			return false
 		}
 	}
@@ -232,26 +231,44 @@ type item struct {
 	do  func()
 }
 
-// queue orders what is to come by time, then by when it was planned.
-type queue []*item
-
-func (q queue) Len() int      { return len(q) }
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q queue) Less(i, j int) bool {
-	if !q[i].at.Equal(q[j].at) {
-		return q[i].at.Before(q[j].at)
+// before orders what is to come by time, then by when it was planned.
+func (i *item) before(o *item) bool {
+	if !i.at.Equal(o.at) {
+		return i.at.Before(o.at)
 	}
-	return q[i].seq < q[j].seq
+	return i.seq < o.seq
 }
 
-// Push implements heap.Interface.
-func (q *queue) Push(x any) { *q = append(*q, x.(*item)) }
+// queue is a heap of what is to come: each item comes before the two at twice its
+// place and one and two more. It is most of what a world does, so it is written out.
+type queue []item
 
-// Pop implements heap.Interface.
-func (q *queue) Pop() any {
-	old := *q
-	x := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	return x
+func (q *queue) push(x item) {
+	*q = append(*q, x)
+	list, i := *q, len(*q)-1
+	for up := (i - 1) / 2; i > 0 && x.before(&list[up]); i, up = up, (up-1)/2 {
+		list[i] = list[up]
+	}
+	list[i] = x
+}
+
+// pop takes the first item out.
+func (q *queue) pop() item {
+	list := *q
+	first, last := list[0], list[len(list)-1]
+	list[len(list)-1] = item{}
+	list = list[:len(list)-1]
+	*q = list
+	for i := 0; len(list) > 0; {
+		next := 2*i + 1
+		if next+1 < len(list) && list[next+1].before(&list[next]) {
+			next++
+		}
+		if next >= len(list) || !list[next].before(&last) {
+			list[i] = last
+			break
+		}
+		list[i], i = list[next], next
+	}
+	return first
 }
