@@ -188,6 +188,11 @@ func (e *Engine) followVote(now time.Time, v *vip) {
 	e.tellVotes(now, v)
 	was := b.mayTake
 	b.mayTake = b.holder.MayTake(now)
+	if b.mayTake != was {
+		for _, m := range v.peers() {
+			e.stir(m)
+		}
+	}
 	if b.mayTake && !was && v.router.Due() && v.lease.asked.IsZero() {
 		e.promote(now, v)
 	}
@@ -197,8 +202,17 @@ func (e *Engine) followVote(now time.Time, v *vip) {
 }
 
 // wantsVotes reports whether v, and its sync group, would be taken over here if
-// there were votes.
+// there were votes. Those for a member are asked for when the ones before it have
+// theirs: two hosts that ask for all at once could get a part each, and keep it.
 func (e *Engine) wantsVotes(now time.Time, v *vip) bool {
+	for _, m := range v.peers() {
+		if m == v {
+			break
+		}
+		if m.ballot.holder != nil && m.router.State() != vrrp.Active && !m.ballot.mayTake {
+			return false
+		}
+	}
 	ready := func(m *vip) bool { return m.router.Due() || m.router.State() == vrrp.Active }
 	return v.router.Due() && v.applied && !v.there && len(v.blockers) == 0 && e.holder(now, v) == nil && allOf(v.peers(), ready)
 }
