@@ -14,10 +14,11 @@ func (h *Host) act(a engine.Action) {
 	switch a := a.(type) {
 	case engine.SendAdvert:
 		h.traceAdvert(a)
+		h.releasesRightly(a)
 		h.w.carry(h, a)
 	case engine.SetAddresses:
 		h.newest[owner(a)] = a.Seq
-		h.w.after(kernelDelay, func() { h.apply(life, a) })
+		h.w.after(span{kernelDelay.least, kernelDelay.most + h.slow}, func() { h.apply(life, a) })
 	case engine.SetGuard:
 		h.setGuard(a)
 	case engine.SetLease:
@@ -27,6 +28,7 @@ func (h *Host) act(a engine.Action) {
 		h.fence(a)
 	case engine.StopFence, engine.RememberFence:
 	case engine.AskVote:
+		h.handsBackRightly(a)
 		h.ask(a)
 	case engine.AnswerVote:
 		h.answerVote(a)

@@ -5,7 +5,9 @@ import "github.com/vipd/vipd/pkg/engine"
 // SetCheck makes a check pass or fail: a watched one in a moment, any other from
 // its next probe on.
 func (h *Host) SetCheck(name string, ok bool) {
-	h.failing[name] = !ok
+	if ok == h.failing[name] {
+		h.failing[name], h.failedAt[name] = !ok, h.w.now
+	}
 	if h.watched[name] {
 		h.see(name)
 	}

@@ -21,20 +21,22 @@ type Host struct {
 	cfg      engine.Config
 	powered  bool
 	eng      *engine.Engine // nil while the daemon is not running
+	awake    time.Time      // since when the daemon runs without a pause
 	life     uint64         // which run of the daemon: answers to an earlier one are void
 	links    map[string]*nic
-	linkList []string            // their names, sorted
-	kernel   map[string]*present // VIPs whose addresses the kernel has
-	stolen   map[string]bool     // VIPs whose addresses somebody removed, until they are back
-	failing  map[string]bool     // checks that fail
-	watched  map[string]bool     // checks that the daemon watches
-	weights  map[string]int      // what watched checks report
-	masked   map[string]string   // what the daemon says masks a check
-	moved    bool                // something changed that the invariants of checks are about
-	hook     Hook                // how before_hold ends
-	waiting  map[string]uint64   // Seq of the before_hold that runs, by VIP
-	speaker  speaker             // the process that speaks BGP
-	away     map[string]bool     // neighbors that do not answer
+	linkList []string             // their names, sorted
+	kernel   map[string]*present  // VIPs whose addresses the kernel has
+	stolen   map[string]bool      // VIPs whose addresses somebody removed, until they are back
+	failing  map[string]bool      // checks that fail
+	failedAt map[string]time.Time // since when
+	watched  map[string]bool      // checks that the daemon watches
+	weights  map[string]int       // what watched checks report
+	masked   map[string]string    // what the daemon says masks a check
+	moved    bool                 // something changed that the invariants of checks are about
+	hook     Hook                 // how before_hold ends
+	waiting  map[string]uint64    // Seq of the before_hold that runs, by VIP
+	speaker  speaker              // the process that speaks BGP
+	away     map[string]bool      // neighbors that do not answer
 	filter   filter
 	noFilter string                 // why the kernel has no packet filter, "" = it has
 	paused   bool                   // the daemon does not run, and will go on
@@ -44,6 +46,7 @@ type Host struct {
 	device   Device                 // how what can cut it off behaves
 	fenced   bool                   // it is off since another host cut it off
 	stall    time.Duration          // it is paused as soon as it decides something
+	slow     time.Duration          // the kernel takes up to so much longer for a change
 	refuses  string                 // what the kernel answers to address changes, "" = it obeys
 	restart  *time.Duration         // the daemon is ending, and is started again after that time
 	left     map[string]engine.Kept // to the next run
@@ -87,7 +90,7 @@ type present struct {
 func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *Host {
 	h := &Host{
 		w: w, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{}, opened: map[string]time.Time{},
-		stolen: map[string]bool{}, away: map[string]bool{}, failing: map[string]bool{}, weights: map[string]int{}, said: map[string]uint8{},
+		stolen: map[string]bool{}, away: map[string]bool{}, failing: map[string]bool{}, failedAt: map[string]time.Time{}, weights: map[string]int{}, said: map[string]uint8{},
 	}
 	for i, ifname := range interfaces {
 		h.links[ifname] = &nic{index: i, up: true}
@@ -176,7 +179,7 @@ func (h *Host) Boot() {
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.waiting = map[string]uint64{}
 	h.speaker = speaker{sessions: map[string]bool{}, told: told, stale: map[string]bool{}}
-	h.eng = engine.New(h.w.now)
+	h.eng, h.awake = engine.New(h.w.now), h.w.now
 	for name := range told {
 		h.speaker.stale[name] = true
 	}
@@ -203,12 +206,21 @@ func (h *Host) Config() engine.Config { return h.cfg }
 
 // SetLink sets an interface up or down.
 func (h *Host) SetLink(name string, up bool) {
+	was := h.links[name].up
 	h.links[name].up = up
 	h.sight(name)
+	for _, vip := range slices.Sorted(maps.Keys(h.cfg.VIPs)) {
+		if up && !was {
+			h.w.exclusive(vip, h)
+		}
+	}
 }
 
 // SetHook makes before_hold programs end in another way from the next one on.
 func (h *Host) SetHook(how Hook) { h.hook = how }
+
+// SetSlow makes the kernel take up to so much longer for every change.
+func (h *Host) SetSlow(d time.Duration) { h.slow = d }
 
 // Refuse makes the kernel answer every change of addresses with an error; ""
 // makes it obey again.
@@ -281,7 +293,9 @@ func (h *Host) step(ev engine.Event) {
 		return
 	}
 	if h.paused {
-		h.queued = append(h.queued, waiting{ev, h.w.now})
+		if _, timer := ev.(engine.Wake); !timer { // which come when everything else has been heard
+			h.queued = append(h.queued, waiting{ev, h.w.now})
+		}
 		return
 	}
 	h.w.steps++
@@ -292,6 +306,7 @@ func (h *Host) step(ev engine.Event) {
 	}
 	h.did = append(h.did[:0], h.eng.Step(h.w.now, ev)...)
 	did := h.did
+	h.decidesRightly(did)
 	if h.w.Record != nil {
 		h.w.Record(h.name, h.w.now, ev, did)
 	}

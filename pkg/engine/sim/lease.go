@@ -10,7 +10,8 @@ import (
 // leaseDelay is how long the packet filter takes to be changed.
 var leaseDelay = span{50 * time.Microsecond, 500 * time.Microsecond}
 
-// overlapMost is longer than two hosts ever hold one VIP by agreement.
+// overlapMost is longer than two hosts ever hold one VIP by agreement, where the
+// kernel is not slow.
 const overlapMost = 60 * time.Millisecond
 
 // filter is the packet filter of a host. It outlives the daemon.
@@ -52,7 +53,7 @@ func (h *Host) setGuard(a engine.SetGuard) {
 // changeFilter carries out one change after the other.
 func (h *Host) changeFilter(do func()) {
 	life := h.life
-	takes := leaseDelay.least + time.Duration(h.w.rng.Int64N(int64(leaseDelay.most-leaseDelay.least)))
+	takes := leaseDelay.least + time.Duration(h.w.rng.Int64N(int64(leaseDelay.most+h.slow-leaseDelay.least)))
 	if h.filter.idle.Before(h.w.now) {
 		h.filter.idle = h.w.now
 	}
@@ -114,7 +115,11 @@ func (h *Host) renew(a engine.RenewLease) bool {
 	if !now.Before(h.filter.until[a.VIP]) {
 		return false
 	}
+	over := h.leaseOver(a.VIP)
 	h.filter.until[a.VIP] = now.Add(h.filter.guarded[a.VIP])
+	if over {
+		h.w.breaks("%s revives its lease of %s", h.name, a.VIP)
+	}
 	return true
 }
 
@@ -142,7 +147,7 @@ func (h *Host) pause(d time.Duration, decided []engine.Action) {
 		if h.life != life {
 			return
 		}
-		h.paused = false
+		h.paused, h.awake = false, h.w.now
 		h.w.trace(h.name, "goes on")
 		h.carryOut(decided)
 		h.plan()
@@ -170,17 +175,21 @@ func (w *World) exclusive(vip string, to *Host) {
 		if from == to || !from.opens(vip) {
 			continue
 		}
+		to := to
+		if to.offers(vip) == from.name {
+			from, to = to, from // who hands it over put back what somebody removed
+		}
 		if from.offers(vip) != to.name {
 			w.breaks("%s is held by %s and %s", vip, from.name, to.name)
 			continue
 		}
-		opened, before, most := w.now, from.opened[vip], overlapMost
+		opened, before, most := to.opened[vip], from.opened[vip], overlapMost+from.slow
 		if !from.runs() {
 			most = from.filter.guarded[vip]
 		}
 		w.at(w.now.Add(most), func() {
 			if from.opens(vip) && to.opens(vip) && from.opened[vip].Equal(before) && to.opened[vip].Equal(opened) && from.runs() && to.runs() {
-				w.breaks("%s is held by %s and %s since %v", vip, from.name, to.name, opened.Sub(epoch))
+				w.breaks("%s is held by %s and %s since %v", vip, from.name, to.name, max(opened.Sub(epoch), before.Sub(epoch)))
 			}
 		})
 	}

@@ -28,6 +28,9 @@ func (w *World) AddWitness(name string, maxTTL time.Duration) *Witness {
 	return x
 }
 
+// Witness returns a witness by name, nil when there is none.
+func (w *World) Witness(name string) *Witness { return w.witnesses[name] }
+
 // Name returns the name of the witness.
 func (x *Witness) Name() string { return x.name }
 

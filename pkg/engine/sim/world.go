@@ -54,7 +54,8 @@ type World struct {
 	echoes    map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
 	cache     map[string]string       // VIP: the host that clients send to
 	steps     uint64
-	stuck     int // steps since time last went on
+	healed    time.Time // when cuts and losses ended last
+	stuck     int       // steps since time last went on
 	hash      uint64
 	broken    []string // invariants that did not hold
 }
@@ -117,7 +118,7 @@ func (w *World) Cut(from, to string) { w.cuts[[2]string{from, to}] = true }
 func (w *World) Heal() {
 	clear(w.cuts)
 	clear(w.cutOn)
-	w.Loss = 0
+	w.Loss, w.healed = 0, w.now
 }
 
 // Random gives choices of faults the world's own randomness.
