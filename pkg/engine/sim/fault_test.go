@@ -189,13 +189,13 @@ func (d *drawing) drawReload() {
 
 // drawAtHost draws something that happens to a host, and nothing to the network.
 func drawAtHost(d *drawing) {
-	h, _ := d.host()
+	h, other := d.host()
 	interval := d.plan.shape.interval
 	pause := d.upTo(10 * interval)
 	if d.IntN(3) == 0 {
 		pause = d.upTo(5 * time.Second)
 	}
-	switch d.IntN(16) {
+	switch d.IntN(17) {
 	case 0:
 		d.add("crash %s", h)
 	case 1:
@@ -222,6 +222,10 @@ func drawAtHost(d *drawing) {
 		d.add("steal %s web", h)
 	case 15:
 		d.drawReload()
+	case 16: // what is offered waits at the other host
+		d.add("pause %s %s", other, d.upTo(80*time.Millisecond))
+		d.at += d.upTo(20 * time.Millisecond)
+		d.add("failover %s web", h)
 	}
 }
 

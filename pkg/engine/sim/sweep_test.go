@@ -18,7 +18,7 @@ var (
 	seeds   = flag.Uint64("seeds", 60, "how many worlds of each kind to run")
 	first   = flag.Uint64("first", 1, "the seed of the first one")
 	trace   = flag.Bool("transcript", false, "print the transcript of each world")
-	failing = flag.String("failing", filepath.Join("testdata", "failing"), "where a world that fails is kept, shrunk")
+	failing = flag.String("failing", filepath.Join("testdata", "failing"), "where a world that fails is kept, shrunk; empty = it is neither")
 )
 
 // TestMain gives the worlds memory: each is small, and short-lived.
@@ -69,12 +69,15 @@ func (k *kind) sweep(t *testing.T) {
 func (k *kind) fails(t *testing.T, seed uint64) {
 	t.Helper()
 	p := k.plan(seed)
-	if !*trace {
+	if !*trace && *failing != "" {
 		p = p.shrunk()
 	}
 	o := p.play()
 	for _, text := range o.wrong {
 		t.Errorf("seed %d: %s", seed, text)
+	}
+	if *failing == "" {
+		return
 	}
 	text := fmt.Sprintf("# %s\n%s", strings.Join(o.wrong, "\n# "), p)
 	file := filepath.Join(*failing, fmt.Sprintf("%s-%d.txt", k.name, seed))

@@ -1,0 +1,112 @@
+package mutants
+
+const (
+	scenarios = "pkg/engine"
+	worlds    = "pkg/engine/sim"
+)
+
+// mutants are known to be bad: each takes away one rule that keeps a VIP with one
+// host. docs/testing.md has the table.
+var mutants = []mutant{
+	{
+		name:  "lease that revives",
+		edits: []edit{{"pkg/engine/sim/lease.go", "	if !now.Before(h.filter.until[a.VIP]) {\n		return false\n	}\n", ""}},
+		by:    worlds, run: "TestExclusive", seeds: 500, finds: `is held by .*|revives its lease.*`,
+	},
+	{
+		name: "advert before refresh",
+		edits: []edit{
+			{"pkg/engine/vip.go", "	if out.Advertise {\n		e.renew(now, v)\n	}\n", ""},
+			{"pkg/engine/vip.go", "		e.advertise(v, v.router.Settings().Priority)\n	}\n	if out.Contest {", "		e.advertise(v, v.router.Settings().Priority)\n	}\n	if out.Advertise {\n		e.renew(now, v)\n	}\n	if out.Contest {"},
+		},
+		by: worlds, run: "TestExclusive", seeds: 500, finds: `before it refreshes its lease`,
+	},
+	{
+		name:  "lease longer than the silence of others",
+		edits: []edit{{"pkg/engine/lease.go", "v.cfg.Interval * 5 / 2", "v.cfg.Interval * 5"}},
+		by:    worlds, run: "TestExclusive", seeds: 500, finds: `is held by .*`,
+	},
+	{
+		name:  "late wake is nothing",
+		edits: []edit{{"pkg/engine/engine.go", "	e.lateWake(now)\n", ""}},
+		by:    worlds, run: "TestExclusive", seeds: 500, finds: `decides to announce .* over`,
+	},
+	{
+		name:  "overlap without end",
+		edits: []edit{{"pkg/engine/handover.go", "true, earliest(v.offer.until, now.Add(linger))", "true, now.Add(time.Second)"}},
+		by:    worlds, run: "TestExclusive", seeds: 500, finds: `is held by .* since`,
+	},
+	{
+		name:  "old offer is taken",
+		edits: []edit{{"pkg/engine/handover.go", "len(v.blockers) > 0 || now.Sub(t.since) > acceptMost", "len(v.blockers) > 0"}, {"pkg/engine/vip.go", "now.Sub(v.taking.since) > acceptMost", "false"}},
+		by:    scenarios, run: ".", finds: `(?m)^ *--- FAIL: .*`,
+	},
+	{
+		name:  "vacancy without the ack",
+		edits: []edit{{"pkg/engine/pair_heard.go", " || p.hearsUs < v.saidSeq ||", " ||"}},
+		by:    worlds, run: "TestVacantOnce", seeds: 4000, finds: `is held by .*`,
+	},
+	{
+		name:  "release before removal",
+		edits: []edit{{"pkg/engine/vip.go", "		e.abandonHook(v)\n		e.shut(now, v)\n	}\n	e.schedule(v)\n", "		e.abandonHook(v)\n		e.shut(now, v)\n		e.left(now, v)\n	}\n	e.schedule(v)\n"}},
+		by:    worlds, run: "TestExclusive", seeds: 500, finds: `releases .* still`,
+	},
+	{
+		name:  "fence not verified",
+		edits: []edit{{"pkg/fence/round.go", "	if o == readsOff {\n", "	if o == readsOff || o == reads {\n"}},
+		by:    worlds, run: "TestFenced", seeds: 1000, finds: `is held by .*`,
+	},
+	{
+		name: "stale proof",
+		edits: []edit{
+			{"pkg/fence/proof.go", `p.Kind != "" && now.Before(p.Until) && !f.alive(now) && (p.Kind == ByOperator || !f.sit.Upset.After(p.Read))`, `p.Kind != ""`},
+			{"pkg/fence/fencer.go", "	f.proof, f.offLevel = Proof{}, -1\n}\n\n// stand ends", "	f.offLevel = -1\n}\n\n// stand ends"},
+		},
+		by: worlds, run: "TestFenced", seeds: 1000, finds: `is held by .*`,
+	},
+	{
+		name:  "takeover without proof",
+		edits: []edit{{"pkg/engine/fencing.go", "	case v.cfg.Takeover != TakeoverFence:\n		return true\n", "	case v.cfg.Takeover != TakeoverVotes:\n		return true\n"}},
+		by:    worlds, run: "TestFenced", seeds: 500, finds: `is held by .*`,
+	},
+	{
+		name:  "fence while isolated",
+		edits: []edit{{"pkg/fence/turn.go", `if f.sit.Isolated != "" {`, `if f.sit.Isolated == "nowhere" {`}},
+		by:    worlds, run: "TestFenced", seeds: 1000, finds: `while its check .* fails`,
+	},
+	{
+		name:  "fence out of turn",
+		edits: []edit{{"pkg/fence/turn.go", "	if now.Before(begin) {\n", "	if now.Before(begin) && f.cfg.Settle < 0 {\n"}},
+		by:    "pkg/fence", run: "TestNeverBoth", finds: `both hosts are off`,
+	},
+	{
+		name:  "silent backups",
+		edits: []edit{{"pkg/engine/pair.go", "!e.pair.stirred || e.pair.boot == 0 {", "!e.pair.stirred || e.pair.boot == 0 || !slices.ContainsFunc(e.vips, func(v *vip) bool { return v.state != Backup || !v.router.Heard().Source.IsValid() }) {"}},
+		by:    worlds, run: "TestFenced", seeds: 1000, finds: `which is well`,
+	},
+	{
+		name:  "no sit-out",
+		edits: []edit{{"pkg/vote/grantor.go", "ready: now.Add(maxTTL)", "ready: now"}},
+		by:    worlds, run: "TestVoted", seeds: 3000, finds: `is held by .*`,
+	},
+	{
+		name:  "votes without margin",
+		edits: []edit{{"pkg/vote/tell.go", "!h.Until().Before(now.Add(2*h.cfg.Lease))", "h.Until().After(now)"}},
+		by:    worlds, run: "TestVoted", seeds: 1000, finds: `is held by .*|hands the vote .* still`,
+	},
+	{
+		name:  "vote promised twice",
+		edits: []edit{{"pkg/vote/grantor.go", "	case other && p.valid(now):\n		return Promised, p.until.Sub(now)\n", ""}},
+		by:    worlds, run: "TestVoted", seeds: 1000, finds: `is held by .*`,
+	},
+	{
+		name:  "votes back before removal",
+		edits: []edit{{"pkg/engine/voting.go", "case !wanted && !idle && v.applied && !v.there:", "case !wanted && !idle:"}},
+		by:    worlds, run: "TestVoted", seeds: 1000, finds: `hands the vote .* still`,
+	},
+	{
+		name:  "minority holds on",
+		edits: []edit{{"pkg/vote/holder.go", "len(c.Voters)/2 + 1", "max(1, len(c.Voters)/2)"}},
+		by:    worlds, run: "TestVoted", seeds: 1000, finds: `is held by .*`,
+	},
+}
