@@ -29,11 +29,13 @@ BENCH    ?=
 CYCLES   ?= 50
 
 # Labs measure time, so they run one after the other and without the race
-# detector. The detector needs a C compiler; without one tests run without it.
+# detector. The worlds of SIM do without it as well; some run with the unit tests.
+# The detector needs a C compiler; without one tests run without it.
 LABS  := ./testenv/...
 LAB    = VIPD_BIN=$(CURDIR)/bin/vipd NFPM=$(CURDIR)/$(NFPM) $(GO) test -json -count=1 -timeout 15m -p 1 $(LABS)
 UNITS  = $(shell $(GO) list ./... | grep -v '/vipd/testenv')
 RACE  := $(if $(shell command -v gcc),-race)
+SIM    = -count=1 -timeout 24h ./pkg/engine/sim -run '^Test(Swarm|Exclusive|Fenced|Voted)$$' -seeds=$(shell expr $(SEEDS) / 4)
 MAN    = $(wildcard docs/man/*.[1-8])
 
 # What no test may skip. Root can install it all (see the target deps); others
@@ -57,6 +59,7 @@ demo: build ## show failovers on this machine, with times: no root, nothing left
 test: go deps lint build $(NFPM) ## everything: install what the labs need, lint, all tests, all labs
 	@{ ok=0; \
 	   $(GO) test -json -count=1 -timeout 15m $(RACE) $(UNITS) || ok=1; \
+	   $(GO) test -json $(SIM) || ok=1; \
 	   $(LAB) || ok=1; \
 	   exit $$ok; } | $(GO) run ./testenv/summary
 
@@ -83,8 +86,8 @@ fuzz: go ## each fuzz function in turn, for FUZZTIME
 	   $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$${file%/*}" </dev/null; \
 	 done
 
-sim: go ## simulate SEEDS clusters with random faults
-	$(GO) test -count=1 -timeout 60m ./pkg/engine/sim -seeds $(SEEDS)
+sim: go ## simulate SEEDS clusters with random faults, a quarter of each kind
+	$(GO) test -v $(SIM)
 
 lab: go deps build $(NFPM) ## the namespace labs, with keepalived and FRR
 	@$(LAB) | $(GO) run ./testenv/summary

@@ -39,7 +39,7 @@ var mutants = []mutant{
 	{
 		name:  "old offer is taken",
 		edits: []edit{{"pkg/engine/handover.go", "len(v.blockers) > 0 || now.Sub(t.since) > acceptMost", "len(v.blockers) > 0"}, {"pkg/engine/vip.go", "now.Sub(v.taking.since) > acceptMost", "false"}},
-		by:    scenarios, run: ".", finds: `(?m)^ *--- FAIL: .*`,
+		by:    scenarios, run: "TestOldOffer", finds: `for an offer of .*`,
 	},
 	{
 		name:  "vacancy without the ack",

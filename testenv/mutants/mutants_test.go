@@ -48,20 +48,21 @@ func TestMutants(t *testing.T) {
 
 func (m mutant) caught(t *testing.T) {
 	t.Helper()
-	args := []string{"test", "-count=1", "-vet=off", "-overlay=" + m.overlay(t), "-run", m.run, "./" + m.by}
-	if m.seeds > 0 {
-		args = append(args, "-seeds", strconv.Itoa(m.seeds), "-failing", "")
-	}
-	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay="+m.overlay(t), "-o", os.DevNull, "./"+m.by)
+	binary := filepath.Join(t.TempDir(), "tests")
+	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay="+m.overlay(t), "-o", binary, "./"+m.by)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("it does not compile: %v\n%s", err, out)
 	}
+	args := []string{"-test.run", m.run}
+	if m.seeds > 0 {
+		args = append(args, "-seeds", strconv.Itoa(m.seeds), "-failing", "")
+	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	test := exec.CommandContext(ctx, "go", args...)
-	test.Dir = root
+	test := exec.CommandContext(ctx, binary, args...)
+	test.Dir = filepath.Join(root, m.by)
 	out, err := test.CombinedOutput()
 	took := time.Since(began).Round(100 * time.Millisecond)
 	switch finding := regexp.MustCompile(m.finds).FindString(string(out)); {

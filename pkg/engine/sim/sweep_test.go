@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seeds   = flag.Uint64("seeds", 60, "how many worlds of each kind to run")
+	seeds   = flag.Uint64("seeds", 40, "how many worlds of each kind to run")
 	first   = flag.Uint64("first", 1, "the seed of the first one")
 	trace   = flag.Bool("transcript", false, "print the transcript of each world")
 	failing = flag.String("failing", filepath.Join("testdata", "failing"), "where a world that fails is kept, shrunk; empty = it is neither")
