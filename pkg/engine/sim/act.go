@@ -67,7 +67,12 @@ func (h *Host) act(a engine.Action) {
 			h.w.trace(h.name, "stops before_hold of %s", a.VIP)
 		}
 	case engine.Report:
-		h.moved, h.speaker.moved = true, true
+		switch a.Record.Type {
+		case engine.RecordPeer, engine.RecordDrift, engine.RecordLease, engine.RecordHandover, engine.RecordFence, engine.RecordVotes:
+			// of other hosts: the checks have no say in it
+		default:
+			h.moved, h.speaker.moved = true, true
+		}
 		if a.Record.Type == engine.RecordMask {
 			h.masked[a.Record.Name] = a.Record.To
 		}

@@ -27,7 +27,11 @@ func do(w *sim.World, line string) {
 		w.Cut(f[1], f[2])
 	case "loss": // loss 0.25
 		w.Loss = number(f[1])
-	case "heal": // cuts and losses end
+	case "twice": // twice 0.25: that part of all messages comes twice
+		w.Twice = number(f[1])
+	case "lag": // lag 300ms: a message takes up to that much longer
+		w.Lag = duration(f[1])
+	case "heal": // cuts, losses and delays end
 		w.Heal()
 	case "witness":
 		if f[1] == "dies" {
@@ -233,7 +237,7 @@ func drawAtHost(d *drawing) {
 func drawCut(d *drawing) {
 	h, other := d.host()
 	interval := d.plan.shape.interval
-	switch d.IntN(13) {
+	switch d.IntN(15) {
 	case 0:
 		d.add("crash %s", h)
 	case 1:
@@ -259,6 +263,10 @@ func drawCut(d *drawing) {
 		d.add("stall %s %s", h, d.upTo(10*interval))
 	case 12:
 		d.drawSlow(h)
+	case 13:
+		d.drawLag()
+	case 14:
+		d.add("twice %.2f", d.Float64())
 	}
 }
 
@@ -266,7 +274,7 @@ func drawCut(d *drawing) {
 func drawVote(d *drawing) {
 	h, other := d.host()
 	witness := d.plan.shape.witness != ""
-	switch n := d.IntN(13); {
+	switch n := d.IntN(15); {
 	case n < 4 && !witness:
 	case n == 0:
 		d.add("witness dies")
@@ -287,9 +295,18 @@ func drawVote(d *drawing) {
 		d.add("heal")
 	case n == 8:
 		d.drawSlow(h)
+	case n == 9:
+		d.drawLag()
+	case n == 10:
+		d.add("twice %.2f", d.Float64())
 	default:
 		drawAtHost(d)
 	}
+}
+
+// drawLag makes the network slow, or ends that.
+func (d *drawing) drawLag() {
+	d.add("lag %s", d.upTo(500*time.Millisecond)*time.Duration(d.IntN(2)))
 }
 
 // drawSlow makes a kernel slow, or ends that. Where nothing but adverts guards a

@@ -17,7 +17,7 @@ func (h *Host) tell(s *pair.State) {
 			}
 			boot, path := h.life, address(h.links[ifname].index, h.index).Addr()
 			echo, sent := h.w.echoes[[2]string{h.name, to.name}], h.w.now
-			h.w.after(wireDelay, func() {
+			h.w.send(func() {
 				if !to.reaches(ifname) || to.eng == nil {
 					return
 				}

@@ -72,7 +72,7 @@ func (h *Host) shootsRightly(a engine.RunFence) {
 // talk reports whether two hosts hear each other. Who is heard and hears nothing
 // cannot prove that what it says is new.
 func (w *World) talk(a, b *Host) bool {
-	return w.Loss == 0 && len(w.cutOn) == 0 && !w.cuts[[2]string{a.name, b.name}] && !w.cuts[[2]string{b.name, a.name}]
+	return w.Loss == 0 && w.Lag == 0 && len(w.cutOn) == 0 && !w.cuts[[2]string{a.name, b.name}] && !w.cuts[[2]string{b.name, a.name}]
 }
 
 // handsBackRightly: a vote is handed back when the kernel answers for the VIP no

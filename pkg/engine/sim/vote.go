@@ -61,11 +61,11 @@ func (h *Host) ask(a engine.AskVote) {
 	}
 	life := h.life
 	if to := h.w.byName[a.Voter]; to != nil {
-		h.w.after(wireDelay, func() { to.step(engine.VoteAsked{Peer: h.name, Boot: life, Ask: a.Ask}) })
+		h.w.send(func() { to.step(engine.VoteAsked{Peer: h.name, Boot: life, Ask: a.Ask}) })
 		return
 	}
 	x := h.w.witnesses[a.Voter]
-	h.w.after(wireDelay, func() {
+	h.w.send(func() {
 		if x.down || h.w.cuts[[2]string{x.name, h.name}] || h.w.rng.Float64() < h.w.Loss {
 			return
 		}
@@ -73,7 +73,7 @@ func (h *Host) ask(a engine.AskVote) {
 		if !ok {
 			return
 		}
-		h.w.after(wireDelay, func() {
+		h.w.send(func() {
 			if h.life == life {
 				h.step(engine.VoteAnswered{Voter: x.name, Answer: answer})
 			}
@@ -89,7 +89,7 @@ func (h *Host) answerVote(a engine.AnswerVote) {
 		return
 	}
 	life := to.life
-	h.w.after(wireDelay, func() {
+	h.w.send(func() {
 		if to.life == life {
 			to.step(engine.VoteAnswered{Voter: h.name, Answer: a.Answer})
 		}

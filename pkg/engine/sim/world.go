@@ -33,6 +33,10 @@ type span struct{ least, most time.Duration }
 type World struct {
 	// Loss is the part of all adverts that is lost, 0 to 1.
 	Loss float64
+	// Twice is the part of all messages between hosts that comes twice, and Lag up to
+	// how much longer one may take, so that others overtake it.
+	Twice float64
+	Lag   time.Duration
 	// Exclusive says that no two hosts may hold one VIP, but while one hands it to
 	// the other.
 	Exclusive bool
@@ -114,11 +118,11 @@ func (w *World) RunUntil(limit time.Duration, ok func() bool) bool {
 // Cut stops everything that from sends from reaching to.
 func (w *World) Cut(from, to string) { w.cuts[[2]string{from, to}] = true }
 
-// Heal ends all cuts and losses.
+// Heal ends all cuts, losses and delays.
 func (w *World) Heal() {
 	clear(w.cuts)
 	clear(w.cutOn)
-	w.Loss, w.healed = 0, w.now
+	w.Loss, w.Twice, w.Lag, w.healed = 0, 0, 0, w.now
 }
 
 // Random gives choices of faults the world's own randomness.
@@ -129,6 +133,15 @@ func (w *World) after(s span, do func()) {
 	w.pushed++
 	d := s.least + time.Duration(w.rng.Int64N(int64(s.most-s.least)))
 	w.queue.push(item{at: w.now.Add(d), seq: w.pushed, do: do})
+}
+
+// send plans what becomes of a message: it comes in a moment, or late, or twice.
+func (w *World) send(come func()) {
+	takes := span{wireDelay.least, wireDelay.most + w.Lag}
+	w.after(takes, come)
+	if w.Twice > 0 && w.rng.Float64() < w.Twice {
+		w.after(takes, come)
+	}
 }
 
 // at plans do for a time, or for now when that has passed.
@@ -148,7 +161,7 @@ func (w *World) carry(from *Host, a engine.SendAdvert) {
 			w.cutOn[[3]string{a.Interface, from.name, to.name}] || w.rng.Float64() < w.Loss {
 			continue
 		}
-		w.after(wireDelay, func() {
+		w.send(func() {
 			if to.reaches(a.Interface) {
 				to.step(engine.AdvertReceived{Interface: a.Interface, Source: a.Source, Advert: a.Advert, Checksum: a.Checksum})
 			}
