@@ -95,11 +95,6 @@ var mutants = []mutant{
 		by:    worlds, run: "TestVoted", seeds: 1000, finds: `is held by .*|hands the vote .* still`,
 	},
 	{
-		name:  "promise counted from its answer",
-		edits: []edit{{"pkg/vote/voter.go", "was.at.Add(was.ttl-was.ttl*h.margin/1e6)", "now.Add(was.ttl-was.ttl*h.margin/1e6)"}},
-		by:    worlds, run: "TestVoted", seeds: 3000, finds: `is held by .*|hands the vote .* still`,
-	},
-	{
 		name:  "vote promised twice",
 		edits: []edit{{"pkg/vote/grantor.go", "	case other && p.valid(now):\n		return Promised, p.until.Sub(now)\n", ""}},
 		by:    worlds, run: "TestVoted", seeds: 1000, finds: `is held by .*`,
