@@ -11,7 +11,7 @@ import (
 )
 
 // seenBy is when a daemon that runs has seen what is to be seen on its own host.
-const seenBy = 2 * time.Millisecond * 5
+const seenBy = 10 * time.Millisecond
 
 // heardBy is by when a daemon has heard of one that tells of itself, beyond the
 // silence that it is allowed.
