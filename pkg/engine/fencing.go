@@ -249,14 +249,16 @@ func (e *Engine) upsetAt() time.Time {
 }
 
 // vouched reports whether p cannot hold v by its own word, and whether its word
-// counts.
+// counts. It may take v since it said so: who comes first does that on our word. So
+// it cannot hold v only while it knows that we come first.
 func (e *Engine) vouched(now time.Time, v *vip, p *peer) (free, known bool) {
 	r, told := p.vips[v.name]
 	switch {
 	case !told && p.whole > 0:
 		return true, true // it has no such VIP
 	case told && e.fresh(now, p) && !p.doubtful:
-		return r.Role != pair.Active && !r.Held, true
+		first := p.hearsUs >= v.saidSeq && !(r.Eligible && outranks(r, e.told(now, v)))
+		return r.Role != pair.Active && !r.Held && first, true
 	}
 	return false, false
 }

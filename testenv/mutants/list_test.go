@@ -70,6 +70,11 @@ var mutants = []mutant{
 		by:    worlds, run: "TestFenced", seeds: 500, finds: `is held by .*`,
 	},
 	{
+		name:  "word of a peer that comes first",
+		edits: []edit{{"pkg/engine/fencing.go", "!r.Held && first, true", "!r.Held && (first || told), true"}},
+		by:    worlds, run: "TestFailing/fenced-old-word", finds: `is held by .*`,
+	},
+	{
 		name:  "fence while isolated",
 		edits: []edit{{"pkg/fence/turn.go", `if f.sit.Isolated != "" {`, `if f.sit.Isolated == "nowhere" {`}},
 		by:    worlds, run: "TestFenced", seeds: 1000, finds: `while its check .* fails`,
