@@ -199,7 +199,7 @@ func drawAtHost(d *drawing) {
 	if d.IntN(3) == 0 {
 		pause = d.upTo(5 * time.Second)
 	}
-	switch d.IntN(17) {
+	switch d.IntN(18) {
 	case 0:
 		d.add("crash %s", h)
 	case 1:
@@ -230,6 +230,8 @@ func drawAtHost(d *drawing) {
 		d.add("pause %s %s", other, d.upTo(80*time.Millisecond))
 		d.at += d.upTo(20 * time.Millisecond)
 		d.add("failover %s web", h)
+	case 17: // an upgrade in place, in time or not
+		d.add("restart %s %s", h, d.upTo(3*interval))
 	}
 }
 

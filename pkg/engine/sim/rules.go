@@ -41,7 +41,8 @@ func (h *Host) renewsFirst(vip string, before []engine.Action) {
 		s, ok := a.(engine.SendAdvert)
 		return ok && s.VIP == vip && s.Advert.Priority != vrrp.PriorityRelease
 	}
-	if slices.ContainsFunc(before, advertised) {
+	renewed := func(a engine.Action) bool { r, ok := a.(engine.RenewLease); return ok && r.VIP == vip }
+	if slices.ContainsFunc(before, advertised) && !slices.ContainsFunc(before, renewed) {
 		h.w.breaks("%s advertises %s before it refreshes its lease", h.name, vip)
 	}
 }
