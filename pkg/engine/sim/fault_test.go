@@ -231,7 +231,7 @@ func drawAtHost(d *drawing) {
 		d.at += d.upTo(20 * time.Millisecond)
 		d.add("failover %s web", h)
 	case 17: // an upgrade in place, in time or not
-		d.add("restart %s %s", h, d.upTo(3*interval))
+		d.add("restart %s %s", h, d.upTo(6*interval))
 	}
 }
 
