@@ -17,7 +17,7 @@ var recordTypes = []engine.RecordType{
 	engine.RecordAnycast, engine.RecordMED, engine.RecordSession, engine.RecordBFD, engine.RecordSpeaker,
 	engine.RecordAddress, engine.RecordLost, engine.RecordConflict, engine.RecordPeer,
 	engine.RecordLease, engine.RecordDrift, engine.RecordHandover, engine.RecordFence, engine.RecordVotes,
-	engine.RecordDrain, engine.RecordNotify, engine.RecordBeforeHold, engine.RecordFailover, engine.RecordReload, engine.RecordResume, engine.RecordStart, engine.RecordStop,
+	engine.RecordDrain, engine.RecordNotify, engine.RecordBeforeHold, engine.RecordFailover, engine.RecordDrill, engine.RecordReload, engine.RecordResume, engine.RecordStart, engine.RecordStop,
 	engine.RecordRecording,
 }
 

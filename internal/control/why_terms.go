@@ -114,6 +114,8 @@ func unblock(s engine.Status, v engine.VIPStatus, b engine.Blocker) string {
 			return fmt.Sprintf("interface %s is looked at, which takes moments", b.Name)
 		}
 		return fmt.Sprintf("the startup delay ends in %s (node.startup_delay)", Age(b.Ends.Sub(s.Now)))
+	case engine.BlockedDrill:
+		return fmt.Sprintf("the drill ends, in %s at most; vipd undrain %s ends it now", Age(b.Ends.Sub(s.Now)), v.Name)
 	case engine.BlockedDrain, engine.BlockedStop, engine.BlockedReload, engine.BlockedVIP:
 	}
 	return ""

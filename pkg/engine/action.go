@@ -117,6 +117,21 @@ type (
 		Answer vote.Answer
 	}
 
+	// ProbeVIP begins to look at a VIP from this host as a client does, or ends that:
+	// an end is answered with [VIPProbed].
+	ProbeVIP struct {
+		VIP     string
+		Address netip.Addr
+		Target  string // "address:port" to connect to, "" = echo of Address
+		On      bool
+	}
+
+	// RememberProven keeps over restarts when a VIP was taken over as it must be.
+	RememberProven struct {
+		VIP string
+		At  time.Time
+	}
+
 	// SetSpeaker says who speaks BGP, and whom to; without neighbors, nobody does.
 	// It lacks the passwords, which whoever carries it out adds.
 	SetSpeaker struct{ Config bgp.Config }
@@ -167,33 +182,36 @@ type (
 	// Answer ends an operator's command.
 	Answer struct {
 		ID      uint64
-		Refused bool   // not done, for safety or because it makes no sense
-		Text    string // what was done, or why not and what to do
+		Refused bool         // not done, for safety or because it makes no sense
+		Text    string       // what was done, or why not and what to do
+		Drill   *DrillReport // of a drill that was carried out, passed or not
 	}
 )
 
-func (SendAdvert) action()    {}
-func (SetAddresses) action()  {}
-func (SetGuard) action()      {}
-func (SetLease) action()      {}
-func (RenewLease) action()    {}
-func (Announce) action()      {}
-func (Hush) action()          {}
-func (Tell) action()          {}
-func (RunFence) action()      {}
-func (StopFence) action()     {}
-func (RememberFence) action() {}
-func (AskVote) action()       {}
-func (AnswerVote) action()    {}
-func (SetSpeaker) action()    {}
-func (SetTable) action()      {}
-func (RunCheck) action()      {}
-func (WatchCheck) action()    {}
-func (Notify) action()        {}
-func (RunHook) action()       {}
-func (StopHook) action()      {}
-func (Report) action()        {}
-func (Answer) action()        {}
+func (SendAdvert) action()     {}
+func (SetAddresses) action()   {}
+func (SetGuard) action()       {}
+func (SetLease) action()       {}
+func (RenewLease) action()     {}
+func (Announce) action()       {}
+func (Hush) action()           {}
+func (Tell) action()           {}
+func (RunFence) action()       {}
+func (StopFence) action()      {}
+func (RememberFence) action()  {}
+func (AskVote) action()        {}
+func (AnswerVote) action()     {}
+func (ProbeVIP) action()       {}
+func (RememberProven) action() {}
+func (SetSpeaker) action()     {}
+func (SetTable) action()       {}
+func (RunCheck) action()       {}
+func (WatchCheck) action()     {}
+func (Notify) action()         {}
+func (RunHook) action()        {}
+func (StopHook) action()       {}
+func (Report) action()         {}
+func (Answer) action()         {}
 
 // Record is one entry of the history. Cause is the Seq of the record that led
 // to it, 0 when there is none, so that a chain can be followed back. The engine
@@ -256,6 +274,7 @@ const (
 	RecordSpeaker    RecordType = "bgp_speaker"     // the process
 	RecordDrain      RecordType = "drain"
 	RecordFailover   RecordType = "failover"
+	RecordDrill      RecordType = "drill" // begun, passed, failed
 	RecordReload     RecordType = "reload"
 	RecordNotify     RecordType = "notify"      // a hook was run, or left out
 	RecordBeforeHold RecordType = "before_hold" // a takeover waited for its hook

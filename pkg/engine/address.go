@@ -69,6 +69,7 @@ func (e *Engine) addressesApplied(now time.Time, ev AddressesApplied) {
 	}
 	switch {
 	case v.want:
+		e.noteHolder(now, v, e.cfg.Node)
 		e.report(now, Record{Type: RecordAddress, Name: v.name, To: "present", Cause: v.record, Took: ev.Took,
 			Text: fmt.Sprintf("%s: %s on %s after %s", v.name, prefixes(v.cfg.Addresses), v.cfg.Interface, round(ev.Took))})
 		v.planBursts(now, "takeover")

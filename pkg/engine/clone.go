@@ -12,7 +12,7 @@ func (e *Engine) Clone() *Engine {
 	c := *e
 	c.links, c.managed = maps.Clone(e.links), maps.Clone(e.managed)
 	c.groupTold = maps.Clone(e.groupTold)
-	c.out = nil
+	c.out, c.drill = nil, e.drill.clone()
 	moved := make(map[*timer]*timer, len(e.timers))
 	c.cloneVIPs(e, moved)
 	c.cloneServices(e, moved)

@@ -68,6 +68,7 @@ func (e *Engine) drain(now time.Time, ev Drain) {
 		e.refuseUnknown(ev.ID, unknown)
 		return
 	}
+	e.interruptDrill(now, p.vips, "it was drained meanwhile by "+ev.Actor.Name)
 	d := &DrainStatus{Actor: ev.Actor.Name, Reason: ev.Reason, Since: now}
 	if ev.For > 0 {
 		d.Until = now.Add(ev.For)
@@ -120,6 +121,7 @@ func (e *Engine) undrain(now time.Time, ev Undrain) {
 		e.refuseUnknown(ev.ID, unknown)
 		return
 	}
+	e.interruptDrill(now, p.vips, "it was ended by "+ev.Actor.Name+" (undrain)")
 	for _, v := range p.vips {
 		v.router.Yield(false)
 		if v.drained != nil {

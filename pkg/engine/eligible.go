@@ -66,6 +66,9 @@ func (e *Engine) ownBlockers(now time.Time, v *vip) []Blocker {
 	if v.drained != nil {
 		list = append(list, Blocker{Kind: BlockedDrain, Text: v.drained.text(), Ends: v.drained.Until})
 	}
+	if e.drill.blocks(v) {
+		list = append(list, Blocker{Kind: BlockedDrill, Text: e.drill.text(), Ends: e.drill.ends()})
+	}
 	if ready := e.started.Add(e.cfg.StartupDelay); now.Before(ready) && !active {
 		list = append(list, Blocker{Kind: BlockedStartup, Text: fmt.Sprintf("startup delay of %s", e.cfg.StartupDelay), Ends: ready})
 		v.blockedUntil = earliest(v.blockedUntil, ready)

@@ -41,6 +41,7 @@ type Engine struct {
 	notifying int              // Notify without an answer
 	groupTold map[string]State // what the hooks of a sync group were told last
 
+	drill   *drill // under way, nil = none is
 	guard   guard
 	pair    pairing
 	fences  []*fencing // sorted by peer
@@ -151,6 +152,12 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.undrain(now, ev)
 	case Failover:
 		e.failover(now, ev)
+	case Drill:
+		e.beginDrill(now, ev)
+	case VIPProbed:
+		e.vipProbed(now, ev)
+	case RestoreProven:
+		e.restoreProven(ev)
 	case Noted:
 		e.report(now, ev.Record)
 	}
@@ -163,6 +170,7 @@ func (e *Engine) conclude(now time.Time) {
 	e.followVotes(now)
 	e.followHeld(now)
 	e.followVIPs(now)
+	e.followDrill(now)
 	e.announceTable(now)
 	e.lookAround(now)
 	e.part(now)
@@ -173,6 +181,9 @@ func (e *Engine) conclude(now time.Time) {
 // running. It may be in the past.
 func (e *Engine) Next() time.Time {
 	next := earliest(e.timers.next(), e.speaker.holdUntil)
+	if e.drill != nil {
+		next = earliest(next, e.drill.due)
+	}
 	switch {
 	case e.stopping.IsZero():
 	case e.releasing():
@@ -253,6 +264,9 @@ func (e *Engine) advertReceived(now time.Time, ev AdvertReceived) {
 		return
 	}
 	v.received++
+	if e.drill.advertHeard(v, ev.Advert.Priority) {
+		e.pair.stirred = true
+	}
 	if p := e.peerOf(v, ev.Source); p != nil && ev.Advert.Priority != vrrp.PriorityRelease {
 		e.heardFence(now, p)
 	}

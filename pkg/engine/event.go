@@ -246,10 +246,36 @@ type (
 		Actor Actor
 	}
 
+	// Drill has a peer take a held VIP and its sync group, on purpose, lets it serve
+	// for Hold, and takes it back. Answered when that is over, with a [DrillReport].
+	Drill struct {
+		ID     uint64
+		Name   string
+		Kind   DrillKind
+		Within time.Duration // limit for the peer and for a client; 0 = by the kind and the intervals
+		Hold   time.Duration // 0 = 1 s
+		Stay   bool          // the peer keeps it
+		Probe  string        // "address:port" that a client connects to; "" = echo, DrillNoProbe = no client looks
+		Actor  Actor
+	}
+
+	// VIPProbed answers a [ProbeVIP] that ends.
+	VIPProbed struct {
+		VIP    string
+		Client ClientReport
+	}
+
+	// RestoreProven brings back when each VIP was last proven to fail over. It comes
+	// right after the first Configure.
+	RestoreProven struct{ At map[string]time.Time }
+
 	// Noted is something that only the daemon around the engine knows, and that
 	// belongs into the history: it becomes a [Report] and changes nothing.
 	Noted struct{ Record Record }
 )
+
+// DrillNoProbe in place of a target says that no client is to look.
+const DrillNoProbe = "none"
 
 // Actor is who asked for a change.
 type Actor struct {
@@ -319,4 +345,7 @@ func (Drain) event()            {}
 func (RestoreDrains) event()    {}
 func (Undrain) event()          {}
 func (Failover) event()         {}
+func (Drill) event()            {}
+func (VIPProbed) event()        {}
+func (RestoreProven) event()    {}
 func (Noted) event()            {}

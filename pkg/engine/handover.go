@@ -64,7 +64,7 @@ func (e *Engine) overlaps(v *vip) bool {
 	cannot := slices.ContainsFunc(v.own, func(b Blocker) bool {
 		return b.Kind == BlockedInterface && b.Name == v.cfg.Interface || b.Kind == BlockedKernel
 	})
-	return e.cfg.Pair != nil && !v.cfg.Break && v.ballot.holder == nil && v.there && v.applied && !v.quiet && v.taking.from == "" && !cannot
+	return e.cfg.Pair != nil && !v.cfg.Break && v.ballot.holder == nil && v.there && v.applied && !v.quiet && v.taking.from == "" && !cannot && !e.drill.abrupt(v)
 }
 
 // taker returns the peer that is to have v and its sync group, nil when none can.
@@ -110,7 +110,7 @@ func (e *Engine) announcementSent(ev AnnouncementSent) {
 // asks reports whether this host shall have v from a living holder that tells of
 // itself, which is asked for it.
 func (e *Engine) asks(now time.Time, v *vip) bool {
-	return v.router.Outranks(now) && len(v.blockers) == 0 && e.holder(now, v) != nil
+	return (v.router.Outranks(now) || e.wantsBack(now, v)) && len(v.blockers) == 0 && e.holder(now, v) != nil
 }
 
 // holder returns the peer that tells that it is Active, nil when none does.

@@ -84,7 +84,7 @@ func (v *vip) tellable() State {
 			return Active
 		}
 	case Initialize:
-		quiet := slices.Contains([]BlockerKind{BlockedStop, BlockedDrain, BlockedReload}, BlockerKind(v.reason))
+		quiet := slices.Contains([]BlockerKind{BlockedStop, BlockedDrain, BlockedDrill, BlockedReload}, BlockerKind(v.reason))
 		if quiet && v.told != "" {
 			return Initialize
 		}

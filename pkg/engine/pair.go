@@ -215,6 +215,10 @@ func (e *Engine) tellPeers(now time.Time) {
 	if e.cfg.Pair == nil || !e.pair.stirred || e.pair.boot == 0 || e.takingUp() {
 		return
 	}
+	if e.drill.silent() {
+		e.timers.set(&e.pair.timer, nextBeat(now, e.pairInterval()))
+		return
+	}
 	e.pair.stirred = false
 	var config map[string]string
 	if !now.Before(e.pair.configAt) {

@@ -88,6 +88,9 @@ func (e *Engine) peerVIPHeard(now time.Time, v *vip, p *peer, was pair.VIP) {
 	if v.seen.from == p.name && r.Offer != e.cfg.Node {
 		v.seen = taking{}
 	}
+	if r.Held && !was.Held {
+		e.noteHolder(now, v, p.name)
+	}
 	switch {
 	case v.offer.to == p.name && r.Role == pair.Active:
 		if r.Held {

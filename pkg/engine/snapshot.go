@@ -62,6 +62,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		AdvertsSent: v.sent, AdvertsReceived: v.received, ReleasesSent: v.releasesSent, ReleasesReceived: v.releasesReceived,
 		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions), HeldAnyway: v.heldAnyway,
 	}
+	s.Proven = v.proven
 	s.Standby = e.standby(now, v)
 	s.Votes = e.votesStatus(now, v)
 	s.Lease, s.Epoch, s.Disbelieved = e.leaseStatus(v), v.epoch, v.disbelieved

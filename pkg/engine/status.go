@@ -63,6 +63,8 @@ type VIPStatus struct {
 
 	ResumedAfter time.Duration `json:"resumed_after_ns,omitempty"` // it goes on from the last run: time from the last advert of that to the first of this
 
+	Proven time.Time `json:"proven,omitzero"` // when it last went from one host to another as it must, or a drill of it passed
+
 	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it
 
 	AdvertsSent      uint64            `json:"adverts_sent"`
@@ -118,6 +120,7 @@ const (
 	BlockedStop      BlockerKind = "stop"      // vipd ends
 	BlockedReload    BlockerKind = "reload"    // a reload takes the VIP away
 	BlockedDrain     BlockerKind = "drained"   // by an operator
+	BlockedDrill     BlockerKind = "drill"     // a peer is to take it, as a rehearsal
 	BlockedStartup   BlockerKind = "startup"   // startup delay, or nothing is known of the interface or check yet
 	BlockedInterface BlockerKind = "interface" // missing, down, or without an address to send from
 	BlockedCheck     BlockerKind = "check"     // a check fails
@@ -129,7 +132,7 @@ const (
 // Quiet reports whether the blocker is intended.
 func (b Blocker) Quiet() bool {
 	switch b.Kind {
-	case BlockedStop, BlockedReload, BlockedDrain, BlockedStartup, BlockedVIP:
+	case BlockedStop, BlockedReload, BlockedDrain, BlockedDrill, BlockedStartup, BlockedVIP:
 		return true
 	case BlockedInterface, BlockedCheck, BlockedKernel, BlockedSync:
 	}

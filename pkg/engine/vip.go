@@ -64,6 +64,10 @@ type vip struct {
 	said    pair.VIP // what the peers were told of it
 	saidSeq uint64   // Seq of the state that told it first
 
+	holder    string    // who was last known to hold it, "" = nobody is
+	proven    time.Time // when it last went from one host to another, or a drill passed
+	drilledAt time.Time // last
+
 	announced bool // since the takeover
 	deferred  bool // to a peer, once in a silence
 
@@ -239,6 +243,9 @@ func (e *Engine) becomeActive(now time.Time, v *vip, reason vrrp.Reason, cause u
 	v.loser, v.deferred, v.announced = false, false, false
 	v.epoch++
 	v.epoch = max(v.epoch, v.ballot.epoch())
+	if heard := v.router.Heard().Source; e.cfg.Pair == nil && heard.IsValid() {
+		v.holder = heard.String() // as far as adverts tell
+	}
 	v.quiet = reason == vrrp.ReasonPreempted || reason == vrrp.ReasonHandover || v.cfg.VMAC && !v.owner() && !v.hooked()
 	e.transition(now, v, Active, string(reason), e.activeText(now, v, reason), cause)
 	e.startHook(now, v)
@@ -325,7 +332,7 @@ func (e *Engine) withdraw(now time.Time, v *vip, to State, reason, text string, 
 // left is called when the addresses of a VIP that leaves are gone.
 func (e *Engine) left(now time.Time, v *vip) {
 	v.leaving = false
-	if !v.handed {
+	if !v.handed && !e.drill.silent() {
 		v.copies = releaseCopies + 1
 		e.sendRelease(now, v)
 	}

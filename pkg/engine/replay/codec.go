@@ -39,7 +39,7 @@ var events = []engine.Event{
 	engine.AddressesApplied{}, engine.AnnouncementSent{}, engine.GuardSet{}, engine.LeaseSet{}, engine.LeaseLost{}, engine.PairUp{}, engine.PairDown{}, engine.PeerHeard{},
 	engine.SpeakerUp{}, engine.SpeakerDown{}, engine.SessionChanged{}, engine.TableAnnounced{}, engine.AnnouncersSeen{},
 	engine.CheckDone{}, engine.CheckSeen{}, engine.SendFailed{}, engine.Drain{}, engine.RestoreDrains{}, engine.Undrain{},
-	engine.Failover{}, engine.NotifyDone{}, engine.HookDone{}, engine.Noted{},
+	engine.Failover{}, engine.Drill{}, engine.VIPProbed{}, engine.RestoreProven{}, engine.NotifyDone{}, engine.HookDone{}, engine.Noted{},
 }
 
 // types finds a type of event by its name.

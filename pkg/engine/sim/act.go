@@ -26,7 +26,9 @@ func (h *Host) act(a engine.Action) {
 	case engine.RenewLease: // done already
 	case engine.RunFence:
 		h.fence(a)
-	case engine.StopFence, engine.RememberFence:
+	case engine.StopFence, engine.RememberFence, engine.RememberProven:
+	case engine.ProbeVIP:
+		h.probeVIP(a)
 	case engine.AskVote:
 		h.handsBackRightly(a)
 		h.ask(a)
@@ -191,4 +193,24 @@ func (h *Host) announce(a engine.Announce) {
 func (h *Host) owns(vip string) bool {
 	v, _ := h.VIP(vip)
 	return v.Priority.Configured == vrrp.PriorityOwner
+}
+
+// probeVIP is a client on this host, which sees who its cache points to. It looks
+// once, at the end.
+func (h *Host) probeVIP(a engine.ProbeVIP) {
+	h.w.trace(h.name, "a client looks at %s: %t", a.VIP, a.On)
+	if a.On {
+		return
+	}
+	life := h.life
+	h.w.after(probeDelay, func() {
+		if h.life != life {
+			return
+		}
+		c := engine.ClientReport{Target: "simulated", Sent: 1, Lost: 1, Detail: "no answer"}
+		if o := h.w.byName[h.w.cache[a.VIP]]; o != nil && o != h && o.kernel[a.VIP] != nil && !o.deaf {
+			c.Lost, c.OK, c.Detail = 0, true, ""
+		}
+		h.step(engine.VIPProbed{VIP: a.VIP, Client: c})
+	})
 }

@@ -74,6 +74,8 @@ func doTo(h *sim.Host, f []string) {
 		h.Do(engine.Undrain{Actor: swarmActor})
 	case "failover":
 		h.Do(engine.Failover{Name: f[2], Actor: swarmActor})
+	case "drill": // drill lb1 link 2s
+		h.Do(engine.Drill{Name: "web", Kind: engine.DrillKind(f[2]), Hold: duration(f[3]), Actor: swarmActor})
 	case "steal": // somebody removes addresses
 		h.RemoveAddresses(f[2])
 	case "hook": // hook lb1 hangs

@@ -47,6 +47,7 @@ type Host struct {
 	fenced   bool                   // it is off since another host cut it off
 	stall    time.Duration          // it is paused as soon as it decides something
 	slow     time.Duration          // the kernel takes up to so much longer for a change
+	deaf     bool                   // its services answer no client
 	refuses  string                 // what the kernel answers to address changes, "" = it obeys
 	restart  *time.Duration         // the daemon is ending, and is started again after that time
 	left     map[string]engine.Kept // to the next run
@@ -107,6 +108,9 @@ func (w *World) Host(name string) *Host { return w.byName[name] }
 
 // Hosts returns all hosts in the order they were added.
 func (w *World) Hosts() []*Host { return slices.Clone(w.hosts) }
+
+// SetDeaf says whether its services answer no client.
+func (h *Host) SetDeaf(deaf bool) { h.deaf = deaf }
 
 // Name returns the host's name.
 func (h *Host) Name() string { return h.name }

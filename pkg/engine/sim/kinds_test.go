@@ -31,7 +31,7 @@ type kind struct {
 	shows     func(a engine.Action) bool // such an action is what the worlds are for
 }
 
-var kinds = []*kind{swarm, exclusive, fenced, voted}
+var kinds = []*kind{swarm, exclusive, fenced, voted, drilled}
 
 // swarm has faults of all kinds, in hosts that know each other by their adverts
 // only. Two may hold a VIP for a time, but not in the end.

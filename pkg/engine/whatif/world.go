@@ -125,7 +125,8 @@ func (w *world) act(a engine.Action) {
 		w.heard(a)
 	case engine.SetAddresses:
 		w.setAddresses(a)
-	case engine.Announce, engine.Hush, engine.SetSpeaker, engine.RenewLease, engine.Tell, engine.RunFence, engine.StopFence, engine.RememberFence, engine.AnswerVote:
+	case engine.Announce, engine.Hush, engine.SetSpeaker, engine.RenewLease, engine.Tell, engine.RunFence, engine.StopFence, engine.RememberFence, engine.AnswerVote,
+		engine.ProbeVIP, engine.RememberProven:
 	case engine.AskVote:
 		w.vote(a)
 	case engine.SetGuard:
