@@ -64,6 +64,7 @@ func (a *app) root() *cobra.Command {
 		a.drainCommand(),
 		a.undrainCommand(),
 		a.failoverCommand(),
+		a.drillCommand(),
 		a.fenceCommand(),
 		a.doctorCommand(),
 		a.reloadCommand(),

@@ -73,7 +73,10 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 	},
 	"living":  func(d *controltest.Daemon, _ *control.Options) { d.Refuse = "lb2 is not off: it was heard 140ms ago" },
 	"anycast": func(d *controltest.Daemon, _ *control.Options) { d.Doc = controltest.Anycast() },
-	"alone":   func(d *controltest.Daemon, _ *control.Options) { d.Doc.VIPs, d.Doc.Checks = nil, nil },
+	"broken": func(d *controltest.Daemon, _ *control.Options) {
+		d.Broken = "lb2 holds it, but does not answer a client: no reply"
+	},
+	"alone": func(d *controltest.Daemon, _ *control.Options) { d.Doc.VIPs, d.Doc.Checks = nil, nil },
 	"draining": func(d *controltest.Daemon, _ *control.Options) {
 		controltest.Drain(&d.Doc.Services[1], d.Doc.Now)
 	},

@@ -56,6 +56,9 @@ func (a *app) printVIP(doc control.VIPDocument) {
 	row("active", "%s", activeWords(v, now))
 	row("lease", "%s", leaseWords(v.Lease, now))
 	row("standby", "%s", v.Standby)
+	if !v.Proven.IsZero() {
+		row("proven", "a failover, %s ago", control.Age(now.Sub(v.Proven)))
+	}
 	if h := v.Handover; h != nil {
 		row("handover", "to %s, in %s at most", h.To, control.Age(h.Until.Sub(now)))
 	}

@@ -29,6 +29,8 @@ Usage:
                                        service politely
     vipd undrain [NAME...]             put them back
     vipd failover NAME                 give a vip that is ACTIVE here to a peer
+    vipd drill NAME [--kind stop | link | check | fence-test]
+                                       prove that a peer can take a vip, and take it back
     vipd fence list | test DEVICE | history
                                        how silent peers are cut off; read a device
     vipd fence confirm PEER --i-checked

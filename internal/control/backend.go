@@ -42,8 +42,8 @@ type Source interface {
 
 // Commander changes things.
 type Commander interface {
-	// Do gives a Drain, Undrain, Failover or ConfirmFence to the engine, with an ID of the
-	// backend's choice, and returns its answer. A refusal is an answer, not an
+	// Do gives a Drain, Undrain, Failover, Drill or ConfirmFence to the engine, with an ID of the
+	// backend's choice, and returns its answer; or a Noted, whose answer is empty. A refusal is an answer, not an
 	// error. When ctx ends first, the command may still be carried out.
 	Do(ctx context.Context, ev engine.Event) (engine.Answer, error)
 

@@ -85,16 +85,25 @@ func (s *Server) failover(c call) (any, error) {
 
 // do gives an event to the engine and turns its answer into a document.
 func (s *Server) do(ctx context.Context, ev engine.Event) (any, error) {
+	ans, err := s.answerOf(ctx, ev)
+	if err != nil {
+		return nil, err
+	}
+	return AnswerDocument{Schema: schemaAnswer, Text: ans.Text}, nil
+}
+
+// answerOf gives an event to the engine; a refusal is a problem.
+func (s *Server) answerOf(ctx context.Context, ev engine.Event) (engine.Answer, error) {
 	ans, err := s.back.Do(ctx, ev)
 	switch {
 	case err != nil && isTimeout(err):
-		return nil, err
+		return ans, err
 	case err != nil:
-		return nil, problem(ProblemUnavailable, err.Error())
+		return ans, problem(ProblemUnavailable, err.Error())
 	case ans.Refused:
-		return nil, problem(ProblemRefused, ans.Text)
+		return ans, problem(ProblemRefused, ans.Text)
 	}
-	return AnswerDocument{Schema: schemaAnswer, Text: ans.Text}, nil
+	return ans, nil
 }
 
 // runCheck answers POST /v1/checks/{name}/run.

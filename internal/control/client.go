@@ -143,6 +143,12 @@ func (c Client) Failover(ctx context.Context, name string) (AnswerDocument, erro
 	return doc, c.post(ctx, "/v1/vips/"+url.PathEscape(name)+"/failover", nil, &doc)
 }
 
+// Drill has a peer take a VIP, on purpose, and take it back.
+func (c Client) Drill(ctx context.Context, name string, req DrillRequest) (DrillDocument, error) {
+	var doc DrillDocument
+	return doc, c.post(ctx, "/v1/vips/"+url.PathEscape(name)+"/drill", req, &doc)
+}
+
 // Reload has the configuration read again, or, dry, only says what that would
 // change.
 func (c Client) Reload(ctx context.Context, req ReloadRequest) (ReloadResult, error) {

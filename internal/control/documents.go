@@ -23,6 +23,7 @@ const (
 	schemaRun     = "vipd.check-run/v1"
 	schemaFences  = "vipd.fence-list/v1"
 	schemaTest    = "vipd.fence-test/v1"
+	schemaDrill   = "vipd.drill/v1"
 	schemaAnswer  = "vipd.answer/v1"
 	schemaReload  = "vipd.reload/v1"
 	schemaHealth  = "vipd.health/v1"

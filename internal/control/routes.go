@@ -63,6 +63,7 @@ func (s *Server) routes() []route {
 		post("/v1/drain", s.drain),
 		post("/v1/undrain", s.undrain),
 		post("/v1/vips/{name}/failover", s.failover),
+		post("/v1/vips/{name}/drill", s.drill),
 		post("/v1/checks/{name}/run", s.runCheck),
 		post("/v1/fences/{name}/confirm", s.confirmFence),
 		post("/v1/fence/test/{name}", s.testFence),

@@ -49,6 +49,10 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		d.fences.runner.Stop(a.Peer, a.ID)
 	case engine.RememberFence:
 		d.fences.remember(a.Entry)
+	case engine.ProbeVIP:
+		d.probeVIP(a)
+	case engine.RememberProven:
+		d.proven.remember(a)
 	case engine.SetSpeaker:
 		d.setSpeaker(a.Config)
 	case engine.SetTable:

@@ -124,9 +124,16 @@ func (d *Daemon) command(ev engine.Event) <-chan engine.Answer {
 	case engine.Failover:
 		e.ID = id
 		ev = e
+	case engine.Drill:
+		e.ID = id
+		ev = e
 	case engine.ConfirmFence:
 		e.ID = id
 		ev = e
+	case engine.Noted:
+		d.step(e)
+		answer <- engine.Answer{}
+		return answer
 	default:
 		answer <- engine.Answer{Refused: true, Text: fmt.Sprintf("%T is not a command", ev)}
 		return answer

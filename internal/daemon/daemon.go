@@ -87,6 +87,8 @@ type Daemon struct {
 	takeovers takeovers // used in turns only
 	leases    *leases
 	fences    *fences
+	proven    *proven
+	client    *client // of a drill, nil = none looks; used in turns only
 	pair      pairing
 	votes     *votes
 	speaker   bgpSpeaker
@@ -115,7 +117,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
 		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), first: cfg, timings: metrics.NewTimings(), takeovers: takeovers{},
-		leases: newLeases(), fences: newFences(opts.StateDir, agent.NewRunner(log)), votes: newVotes(),
+		leases: newLeases(), fences: newFences(opts.StateDir, agent.NewRunner(log)), votes: newVotes(), proven: newProven(opts.StateDir),
 	}
 	d.cfg.Store(cfg)
 	d.journal = journal.Open(journal.Options{
@@ -197,12 +199,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 		d.configure(cfg, engine.Actor{})
 		d.restoreFences(now)
+		d.restoreProven()
 		d.recordingBegun()
 		if len(kept.Drains)+len(kept.Services) > 0 {
 			d.step(engine.RestoreDrains{Drains: kept.Drains, Services: kept.Services})
 		}
 	})
 	edges.Go(func() error { d.keepDrains(run); return nil })
+	edges.Go(func() error { d.keepProven(run); return nil })
 	edges.Go(func() error { d.fence(run); return nil }) // writes what has been read by now
 	d.notify("READY=1\nSTATUS=running with " + d.opts.ConfigPath)
 	edges.Go(func() error { d.watchdog(run); return nil })

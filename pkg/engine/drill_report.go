@@ -54,7 +54,7 @@ type ClientReport struct {
 	Sent   int           `json:"sent"`
 	Lost   int           `json:"lost"`
 	Outage time.Duration `json:"outage_ns"`        // the longest time without an answer
-	OK     bool          `json:"answers"`          // the last probe was answered
+	OK     bool          `json:"answers"`          // one of the last probes was answered
 	Detail string        `json:"detail,omitempty"` // of the last one that was not
 }
 

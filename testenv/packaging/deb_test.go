@@ -146,7 +146,8 @@ func TestDebFiles(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"usr/bin/vipd", "usr/lib/systemd/system/vipd.service", "usr/lib/systemd/system/vipd-witness.service", "usr/lib/sysusers.d/vipd.conf", "usr/lib/tmpfiles.d/vipd.conf",
+		"usr/bin/vipd", "usr/lib/systemd/system/vipd.service", "usr/lib/systemd/system/vipd-witness.service",
+		"usr/lib/systemd/system/vipd-drill@.service", "usr/lib/systemd/system/vipd-drill@.timer", "usr/lib/sysusers.d/vipd.conf", "usr/lib/tmpfiles.d/vipd.conf",
 		"usr/lib/systemd/catalog/vipd.catalog", "usr/share/bash-completion/completions/vipd", "usr/share/zsh/vendor-completions/_vipd",
 		"usr/share/fish/vendor_completions.d/vipd.fish", "usr/share/vipd/reference.toml", "usr/share/vipd/grafana/vipd.json",
 		"usr/share/vipd/prometheus/vipd.rules.yml", "usr/share/doc/vipd/copyright", "usr/share/doc/vipd/licenses.gz",
@@ -217,6 +218,7 @@ func TestUnit(t *testing.T) {
 		"vipd-witness.service": {"20", []string{
 			"Type=notify", "DynamicUser=yes", "LoadCredential=witness-key:/etc/vipd/credentials/witness-key", "CapabilityBoundingSet=", "ExecStart=/usr/bin/vipd witness",
 		}},
+		"vipd-drill@.service": {"20", []string{"Type=oneshot", "User=vipd", "ExecCondition=/usr/bin/vipd --quiet is-active %I", "ExecStart=/usr/bin/vipd drill %I"}},
 	} {
 		path := "/usr/lib/systemd/system/" + name
 		for line := range strings.Lines(r.run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", "--root="+r.dir, path)) {

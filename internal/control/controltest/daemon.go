@@ -19,6 +19,7 @@ import (
 type Daemon struct {
 	Doc     control.StatusDocument
 	Refuse  string                         // text with which everything is refused, "" = nothing is
+	Broken  string                         // why drills fail, "" = they pass
 	Hang    bool                           // changes are never answered
 	Stay    bool                           // drained VIPs stay held
 	Mute    error                          // Status fails with it
@@ -116,11 +117,30 @@ func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error)
 		return engine.Answer{Text: d.undrain(ev)}, nil
 	case engine.ConfirmFence:
 		return engine.Answer{Text: ev.Peer + " counts as off, by the word of " + ev.Actor.Name}, nil
+	case engine.Drill:
+		return engine.Answer{Drill: d.drill(ev)}, nil
+	case engine.Noted:
+		d.record(ev.Record)
+		return engine.Answer{}, nil
 	case engine.Failover:
 		return engine.Answer{Text: ev.Name + ": 192.0.2.3 is Active after 94ms"}, nil
 	default:
 		return engine.Answer{}, fmt.Errorf("do %T: no operator asks for this", ev)
 	}
+}
+
+// drill passes, unless Broken says why not.
+func (d *Daemon) drill(ev engine.Drill) *engine.DrillReport {
+	r := &engine.DrillReport{
+		VIP: ev.Name, VIPs: []string{"inside", ev.Name}, Kind: ev.Kind, By: ev.Actor.Name, Began: d.Doc.Now, Limit: time.Second, Peer: "lb2",
+		Took: 13400 * time.Microsecond, Passed: d.Broken == "", Why: d.Broken, Stays: ev.Stay,
+		Client: &engine.ClientReport{Target: "echo of 192.0.2.10", Sent: 51, Lost: 1, Outage: 20 * time.Millisecond, OK: d.Broken == ""},
+		Steps:  []engine.DrillStep{{After: 12 * time.Millisecond, Text: "gone from here"}, {After: 13400 * time.Microsecond, Text: "lb2 holds it"}},
+	}
+	if !ev.Stay {
+		r.Steps = append(r.Steps, engine.DrillStep{After: 1030 * time.Millisecond, Text: "back here"})
+	}
+	return r
 }
 
 // drain takes VIPs out of service.

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -81,6 +82,7 @@ var (
 	descAge         = vipDesc("advert_age_seconds", "Time since the last advert of the other host that is Active; absent when none is heard.")
 	descRestored    = vipDesc("addresses_restored_total", "Addresses that somebody else removed and vipd put back.")
 	descHeldAnyway  = vipDesc("before_hold_failures_total", "Takeovers that went on although before_hold did not end well.")
+	descProven      = desc("seconds_since_proven_failover", "Time since the VIP went from one host to another as it must, or a drill of it passed; +Inf when that is not known.", "vip")
 	descContests    = vipDesc("contests_won_total", "Contests won: a lower-priority advert was heard while Active.")
 
 	descLink    = desc("interface_up", "Whether the interface is there, up, and has carrier.", "interface")
@@ -228,6 +230,11 @@ func (s sink) vip(v engine.VIPStatus, now time.Time) {
 			s.counter(descTransitions, n, with(f...)...)
 		}
 	}
+	proven := math.Inf(1)
+	if !v.Proven.IsZero() {
+		proven = now.Sub(v.Proven).Seconds()
+	}
+	s.gauge(descProven, proven, v.Name)
 	s.gauge(descLast, unixSeconds(v.Since), id...)
 	s.gauge(descInterval, v.Interval.Seconds(), id...)
 	s.gauge(descDown, v.ActiveDown.Seconds(), id...)
