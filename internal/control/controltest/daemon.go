@@ -120,7 +120,9 @@ func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error)
 	case engine.Drill:
 		return engine.Answer{Drill: d.drill(ev)}, nil
 	case engine.Noted:
-		d.record(ev.Record)
+		r := ev.Record
+		r.Time = d.Doc.Now
+		d.record(r)
 		return engine.Answer{}, nil
 	case engine.Failover:
 		return engine.Answer{Text: ev.Name + ": 192.0.2.3 is Active after 94ms"}, nil
