@@ -27,10 +27,7 @@ type Agent struct {
 // Vipd starts a vipd on the host. program is its path, such as /proc/self/exe,
 // and config its configuration, in front of which the host's name is put.
 func (h *Host) Vipd(program, config string) (*Agent, error) {
-	a := &Agent{
-		Host: h, program: program,
-		Config: filepath.Join(h.dir, "vipd.toml"), Socket: filepath.Join(h.dir, "vipd.sock"),
-	}
+	a := h.VipdLater(program)
 	config = fmt.Sprintf("[node]\nname = %q\n\n%s", h.Name, config)
 	if err := os.WriteFile(a.Config, []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("configure vipd on %s: %w", h.Name, err)
@@ -38,7 +35,16 @@ func (h *Host) Vipd(program, config string) (*Agent, error) {
 	return a, a.Start()
 }
 
-// Start starts the daemon again after it ended.
+// VipdLater is a vipd on the host that is not started yet: the caller writes its
+// configuration first.
+func (h *Host) VipdLater(program string) *Agent {
+	return &Agent{
+		Host: h, program: program,
+		Config: filepath.Join(h.dir, "vipd.toml"), Socket: filepath.Join(h.dir, "vipd.sock"),
+	}
+}
+
+// Start starts the daemon, also again after it ended.
 func (a *Agent) Start() error {
 	cmd := exec.Command(a.program, "run", "--config", a.Config, "--socket", a.Socket, "--state-dir", a.Host.dir)
 	cmd.Args[0] = "vipd"

@@ -55,15 +55,32 @@ func (h *Host) Attach(s *Segment, prefixes ...string) (dev string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	dev = fmt.Sprintf("eth%d", len(h.links))
+	return dev, h.attach(dev, s, addrs)
+}
+
+// AttachAs does the same with an interface of a name of the caller's choice, 1 to
+// 15 bytes.
+func (h *Host) AttachAs(dev string, s *Segment, prefixes ...string) error {
+	addrs, err := parsePrefixes(prefixes)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.attach(dev, s, addrs)
+}
+
+// attach needs mu.
+func (h *Host) attach(dev string, s *Segment, addrs []netip.Prefix) error {
 	k := &link{dev: dev, port: h.Name + "-" + dev, segment: s, prefixes: addrs}
 	if len(k.port) > maxDev {
-		k.port = fmt.Sprintf("h%d-%s", h.index, dev)
+		k.port = fmt.Sprintf("h%d-l%d", h.index, len(h.links))
 	}
 	if err := h.plug(k); err != nil {
-		return "", fmt.Errorf("attach %s to %s: %w", h.Name, s.Name, err)
+		return fmt.Errorf("attach %s to %s: %w", h.Name, s.Name, err)
 	}
 	h.links = append(h.links, k)
-	return dev, nil
+	return nil
 }
 
 // plug makes the veth of k, gives it its addresses and waits until it is ready.

@@ -126,6 +126,15 @@ func (l *Lab) Outsider(name string, s *Segment, prefixes ...string) (*Host, erro
 	return h, nil
 }
 
+// Bare adds a host without interfaces: see [Host.Attach] and [Host.AttachAs].
+func (l *Lab) Bare(name string) (*Host, error) {
+	h, err := l.newHost(name)
+	if err != nil {
+		return nil, fmt.Errorf("make host %s: %w", name, err)
+	}
+	return h, nil
+}
+
 func (l *Lab) newHost(name string) (*Host, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -72,6 +72,7 @@ func (a *app) root() *cobra.Command {
 		a.initCommand(),
 		a.importCommand(),
 		a.demoCommand(),
+		a.labCommand(),
 		a.demoRouterCommand(),
 		a.speakerCommand(),
 		a.witnessCommand(),

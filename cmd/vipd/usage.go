@@ -39,6 +39,7 @@ Usage:
     vipd witness --key-file FILE       the third vote of a pair, on a third machine
 
     vipd demo                          watch failovers, timed, in a lab of its own
+    vipd lab test lb1.toml lb2.toml    try your own two files: drain, kill, cut, timed
     vipd init vip | anycast            print a commented starting file
     vipd import-keepalived FILE        convert keepalived.conf, with a report of each line
     vipd completion bash | zsh | fish  print a completion script
