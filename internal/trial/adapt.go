@@ -162,7 +162,7 @@ func (a *adapter) fence(header, name string, lines []string) {
 			return slices.Contains([]string{"settle", "monitor", "rate"}, key(l))
 		}))
 		if header == "fence" {
-			a.write("", []string{`settle = "0s"`, `rate = { max = 1000, per = "1m" }`})
+			a.write("", []string{`settle = "0s"`, `rate = { max = 100, per = "1m" }`})
 			a.note("fence.settle and fence.rate do not count")
 		}
 		return

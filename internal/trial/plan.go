@@ -219,7 +219,9 @@ func (p *plan) invent(host, i int, x *port, f *File) {
 		}
 	}
 	n := slices.Index(p.segments, x.segment)
-	x.prefixes = append(x.prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(n), byte(1 + host)}), 24))
+	a := netip.AddrFrom4([4]byte{198, 18, byte(n), byte(1 + host)})
+	p.used[a] = true
+	x.prefixes = append(x.prefixes, netip.PrefixFrom(a, 24))
 }
 
 // free takes an address of a network that nobody has, from its beginning.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -96,15 +98,15 @@ func (t *trial) play(ctx context.Context) error {
 		do, undo    func(context.Context, *host) error
 		limit       func(*trial, string, *host) time.Duration
 	}{
-		{"drain", "drained", t.drain, t.undrain, (*trial).planned},
+		{"drain", "is drained", t.drain, t.undrain, (*trial).planned},
 		{"kill", "loses power", t.kill, t.revive, (*trial).silence},
-		{"cut", "cut off the network", t.cut, t.revive, (*trial).silence},
+		{"cut", "is cut off the network", t.cut, t.revive, (*trial).silence},
 	} {
 		for _, h := range t.hosts {
 			if t.holds(h) == nil {
 				continue
 			}
-			t.say("%s: %s is %s, and comes back", s.name, h.Name, s.words)
+			t.say("%s: %s %s, and comes back", s.name, h.Name, s.words)
 			if err := t.scene(ctx, s.name, h, s.do, s.limit); err != nil {
 				return err
 			}
@@ -229,26 +231,45 @@ func (t *trial) rest(ctx context.Context, within time.Duration) error {
 	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var found map[string][]string
+	var dead *host
 	one := func() bool {
-		found = t.holders(bounded)
-		return !slices.ContainsFunc(t.plan.vips, func(name string) bool { return len(found[name]) != 1 || !t.settled(bounded, name) })
+		found, dead = t.holders(bounded), t.dead()
+		return dead != nil || !slices.ContainsFunc(t.plan.vips, func(name string) bool { return len(found[name]) != 1 || !t.settled(bounded, name) })
 	}
-	err := testenv.Until(bounded, one)
-	for _, name := range t.plan.vips {
+	for {
+		err := testenv.Until(bounded, one)
+		if dead != nil {
+			return fmt.Errorf("vipd on %s ended by itself", dead.Name)
+		}
+		silent := ""
+		for _, name := range t.plan.vips {
+			if t.holder[name] = ""; len(found[name]) == 1 {
+				t.holder[name] = found[name][0]
+			}
+			switch {
+			case err != nil && t.holder[name] == "":
+				return fmt.Errorf("%s is held by %s after %s: %s", name, cmp.Or(strings.Join(found[name], " and "), "nobody"), within, t.why(ctx, name))
+			case err == nil && t.answers(bounded, name, t.holder[name], time.Now(), 2*settle) != nil:
+				silent = name
+			}
+		}
 		switch {
-		case len(found[name]) == 1:
-			t.holder[name] = found[name][0]
-		case err != nil:
-			err = fmt.Errorf("%s is held by %s after %s: %s", name, cmp.Or(strings.Join(found[name], " and "), "nobody"), within, t.why(ctx, name))
-			return err
+		case err == nil && silent == "":
+			return nil
+		case silent != "" && bounded.Err() != nil:
+			return fmt.Errorf("%s is held by %s, which does not answer the client", silent, t.holder[silent])
+		case bounded.Err() != nil:
+			return fmt.Errorf("the pair does not come to rest within %s", within)
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("the pair does not come to rest within %s", within)
-	}
-	for _, name := range t.plan.vips {
-		if err := t.answers(ctx, name, t.holder[name], time.Now(), within); err != nil {
-			return fmt.Errorf("%s is held by %s, which does not answer the client: %w", name, t.holder[name], err)
+}
+
+// dead is a host whose daemon ended although nobody cut it off, nil when there is
+// none.
+func (t *trial) dead() *host {
+	for _, h := range t.hosts {
+		if _, err := os.Stat(filepath.Join(h.Dir(), "is-off")); err != nil && !h.runs() {
+			return h
 		}
 	}
 	return nil
@@ -265,7 +286,8 @@ func (t *trial) settled(ctx context.Context, name string) bool {
 		for _, v := range doc.VIPs {
 			waits := v.State == engine.Initialize && v.Reason == string(engine.BlockedStartup)
 			preempts := v.State == engine.Backup && v.Active != nil && v.Active.Priority < v.Priority.Effective && v.PreemptHolding == ""
-			if v.Name == name && (waits || preempts || v.Handover != nil) {
+			deaf := v.State == engine.Backup && v.Active == nil // it does not know the holder yet
+			if v.Name == name && (waits || preempts || deaf || v.Handover != nil) {
 				return false
 			}
 		}
