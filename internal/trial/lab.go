@@ -105,7 +105,16 @@ func texts(list []netip.Prefix) []string {
 // configure writes the files of a host.
 func (t *trial) configure(i int) error {
 	h, other := t.hosts[i], t.hosts[1-i]
-	agent := filepath.Join(h.Dir(), "cut-"+other.Name)
+	programs := filepath.Join(h.Dir(), "programs")
+	if err := os.Mkdir(programs, 0o755); err != nil {
+		return err
+	}
+	// The lab's temporary directory runs no programs. This one ends with the namespace.
+	if err := unix.Mount("tmpfs", programs, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=64k"); err != nil {
+		return fmt.Errorf("make a place for fence agents: %w", err)
+	}
+	h.OnClose(func() error { return unix.Unmount(programs, unix.MNT_DETACH) })
+	agent := filepath.Join(programs, "cut-"+other.Name)
 	if err := os.WriteFile(agent, []byte(fmt.Sprintf(agentScript, other.Dir())), 0o700); err != nil {
 		return fmt.Errorf("write a fence agent: %w", err)
 	}

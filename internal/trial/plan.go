@@ -13,7 +13,8 @@ import (
 // plan is the network that two files need.
 type plan struct {
 	ports    [2][]*port // of each host, by name
-	segments []string   // the switches, sorted
+	segments []string   // the switches, in the order in which they were made
+	made     int        // switches, those that became part of others among them
 	client   map[string][]netip.Prefix
 	routes   map[string][]netip.Addr // of the client, directly on that switch
 	vips     []string                // that both files have, sorted
@@ -68,6 +69,7 @@ func (p *plan) join(files [2]*File) {
 		switch {
 		case inA && inB:
 			p.vips = append(p.vips, name)
+			p.compare(name, files, a, b)
 			p.meet(a.Interface, b.Interface)
 		case inA:
 			p.port(0, a.Interface)
@@ -80,6 +82,20 @@ func (p *plan) join(files [2]*File) {
 			for _, link := range slices.Sorted(maps.Keys(v.TrackLinks)) {
 				p.port(i, link)
 			}
+		}
+	}
+}
+
+// compare finds what must be equal on both hosts and is not.
+func (p *plan) compare(name string, files [2]*File, a, b engine.VIP) {
+	for _, k := range []struct {
+		key  string
+		x, y any
+	}{{"vrid", a.VRID, b.VRID}, {"version", a.Version, b.Version}, {"advert_interval", a.Interval, b.Interval}, {"vmac", a.VMAC, b.VMAC},
+		{"addresses", slices.SortedFunc(slices.Values(a.Addresses), netip.Prefix.Compare), slices.SortedFunc(slices.Values(b.Addresses), netip.Prefix.Compare)},
+	} {
+		if x, y := fmt.Sprint(k.x), fmt.Sprint(k.y); x != y {
+			p.problems = append(p.problems, fmt.Sprintf("vip.%s has %s %s in %s, and %s in %s", name, k.key, x, files[0].Path, y, files[1].Path))
 		}
 	}
 }
@@ -97,7 +113,8 @@ func (p *plan) port(host int, name string) *port {
 
 // segment makes a switch.
 func (p *plan) segment() string {
-	name := fmt.Sprintf("switch%d", len(p.segments)+1)
+	p.made++
+	name := fmt.Sprintf("switch%d", p.made)
 	p.segments = append(p.segments, name)
 	return name
 }
