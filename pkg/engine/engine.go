@@ -154,10 +154,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.failover(now, ev)
 	case Drill:
 		e.beginDrill(now, ev)
-	case VIPProbed:
-		e.vipProbed(now, ev)
-	case RestoreProven:
-		e.restoreProven(ev)
+	case VIPProbed, RestoreProven:
+		e.proof(now, ev)
 	case Noted:
 		e.report(now, ev.Record)
 	}

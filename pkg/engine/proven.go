@@ -20,6 +20,16 @@ func (e *Engine) prove(now time.Time, v *vip) {
 	e.do(RememberProven{VIP: v.name, At: now})
 }
 
+// proof takes what is known of failovers: what a client saw of one, or when others
+// were.
+func (e *Engine) proof(now time.Time, ev Event) {
+	if p, ok := ev.(VIPProbed); ok {
+		e.vipProbed(now, p)
+	} else if r, ok := ev.(RestoreProven); ok {
+		e.restoreProven(r)
+	}
+}
+
 // restoreProven brings back what an earlier process knew.
 func (e *Engine) restoreProven(ev RestoreProven) {
 	for name, at := range ev.At {
