@@ -257,7 +257,8 @@ func (e *Engine) vouched(now time.Time, v *vip, p *peer) (free, known bool) {
 	case !told && p.whole > 0:
 		return true, true // it has no such VIP
 	case told && e.fresh(now, p) && !p.doubtful:
-		first := p.hearsUs >= v.saidSeq && !(r.Eligible && outranks(r, e.told(now, v)))
+		ours := e.told(now, v)
+		first := ours == v.said && p.hearsUs >= v.saidSeq && !(r.Eligible && outranks(r, ours))
 		return r.Role != pair.Active && !r.Held && first, true
 	}
 	return false, false

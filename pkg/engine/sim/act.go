@@ -146,7 +146,9 @@ func (h *Host) apply(life uint64, a engine.SetAddresses) {
 			h.kernel[who].ends = h.w.now.Add(a.Lifetime)
 		}
 		h.stolen[who] = false
-		h.w.exclusive(a.VIP, h)
+		if had == nil { // else it only has others now
+			h.w.exclusive(a.VIP, h)
+		}
 	default:
 		delete(h.kernel, who)
 		h.stolen[who] = false

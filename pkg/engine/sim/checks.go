@@ -65,8 +65,8 @@ func (h *Host) heedsChecks(s engine.Status) {
 	for _, v := range s.VIPs {
 		for _, t := range v.Tracks {
 			c, ok := byName[t.Name]
-			if c.State == "unknown" && h.resumed[v.Name] {
-				continue
+			if c.State == "unknown" && (h.resumed[v.Name] || c.Since.After(v.Since)) {
+				continue // a reload made it so, and takes nothing away by itself
 			}
 			if ok && t.Source == "check" && t.Fault && c.Weight == nil && !c.Healthy && c.Masked == "" && v.State == engine.Active && v.Handover == nil {
 				h.w.breaks("%s is Active on %s while its check %s is %s", v.Name, h.name, c.Name, c.State)

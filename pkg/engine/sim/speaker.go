@@ -242,9 +242,10 @@ func (h *Host) traceRoutes(name string, was, is map[netip.Prefix]string) {
 	}
 }
 
-// leavesAfterRoutes: an address goes only after its route.
+// leavesAfterRoutes: an address goes only after its route. Of a daemon that was stopped
+// the speaker has withdrawn everything by itself, which is not simulated.
 func (h *Host) leavesAfterRoutes(had, has *present) {
-	if had == nil {
+	if had == nil || h.w.now.Sub(h.awake) < time.Second {
 		return
 	}
 	for _, p := range had.addresses {
