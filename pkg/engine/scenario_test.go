@@ -169,10 +169,6 @@ func (s *scenario) run(f []string) {
 		host().Do(engine.Undrain{Names: f[2:], Actor: anna})
 	case "failover": // failover lb1 web
 		host().Do(engine.Failover{Name: f[2], Actor: anna})
-	case "drill": // drill lb1 web check: or stop, link; stay
-		host().Do(engine.Drill{Name: f[2], Kind: engine.DrillKind(f[3]), Stay: len(f) > 4, Actor: anna})
-	case "deaf": // deaf lb2 yes: its services answer no client
-		host().SetDeaf(f[2] == "yes")
 	case "stop":
 		host().Do(engine.Stop{})
 	case "steal": // somebody removes the addresses of a VIP

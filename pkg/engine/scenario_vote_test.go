@@ -9,7 +9,7 @@ import (
 	"github.com/vipd/vipd/pkg/vote"
 )
 
-// runVotes carries out a command about votes.
+// runVotes carries out a command about votes, or drills.
 func (s *scenario) runVotes(f []string, h *sim.Host) {
 	s.t.Helper()
 	switch f[0] {
@@ -23,6 +23,10 @@ func (s *scenario) runVotes(f []string, h *sim.Host) {
 		for _, o := range v.Votes.Votes {
 			fmt.Fprintf(&s.out, "  %s: counts %t, owner %q, why %q, fenced %t\n", o.Voter, o.Counts, o.Owner, o.Why, o.Fenced)
 		}
+	case "drill": // drill lb1 web check: or stop, link; stay
+		h.Do(engine.Drill{Name: f[2], Kind: engine.DrillKind(f[3]), Stay: len(f) > 4, Actor: anna})
+	case "deaf": // deaf lb2 yes: its services answer no client
+		h.SetDeaf(f[2] == "yes")
 	default:
 		s.t.Fatalf("unknown command %q", f[0])
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -374,36 +373,4 @@ func seal(b []byte) {
 		sum = sum>>16 + sum&0xffff
 	}
 	b[6], b[7] = byte(^sum>>8), byte(^sum)
-}
-
-// measureGuardCost counts what leases cost: the same hosts with and without, at the
-// same time.
-func measureGuardCost(ctx context.Context, b *bench) error {
-	for _, c := range []struct{ vips, many int }{{1, 1}, {255, 1}, {4, 250}} {
-		t := b.table(fmt.Sprintf("Lease, %d VIPs of %d addresses, adverts every 100 ms", c.vips, c.many), fmt.Sprintf(
-			"CPU of the holder, in percent of one core, over %s; two pairs of vipd at the same time, one with `lease = \"none\"`.", b.cost),
-			"CPU as Active", "CPU per advert as Active").guard("with a lease", "without")
-		t.rivals = []string{"without"}
-		for range b.rounds {
-			errs, i := make([]error, 2), 0
-			var wg sync.WaitGroup
-			for name, lease := range map[string]string{"with a lease": "nft", "without": "none"} {
-				d := b.daemons[0]
-				d.name = name
-				s := spec{interval: 100 * time.Millisecond, vips: c.vips, guard: &guarded{lease: lease, many: c.many}}
-				at := i
-				i++
-				wg.Go(func() { errs[at] = b.spend(ctx, d, s, t) })
-			}
-			wg.Wait()
-			if err := errors.Join(errs...); err != nil {
-				if ctx.Err() != nil {
-					return err
-				}
-				t.failed("with a lease", err)
-			}
-		}
-		b.finished(t)
-	}
-	return nil
 }
