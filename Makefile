@@ -32,7 +32,7 @@ CYCLES   ?= 50
 # detector. The worlds of SIM do without it as well; some run with the unit tests.
 # The detector needs a C compiler; without one tests run without it.
 LABS  := ./testenv/...
-LAB    = VIPD_BIN=$(CURDIR)/bin/vipd NFPM=$(CURDIR)/$(NFPM) $(GO) test -json -count=1 -timeout 15m -p 1 $(LABS)
+LAB    = VIPD_BIN=$(CURDIR)/bin/vipd NFPM=$(CURDIR)/$(NFPM) $(GO) test -json -count=1 -timeout 40m -p 1 $(LABS)
 UNITS  = $(shell $(GO) list ./... | grep -v '/vipd/testenv')
 RACE  := $(if $(shell command -v gcc),-race)
 SIM    = -count=1 -timeout 24h ./pkg/engine/sim -run '^Test(Swarm|Exclusive|Fenced|Voted)$$' -seeds=$(shell expr $(SEEDS) / 4)
