@@ -62,7 +62,7 @@ func redfish(ctx context.Context, a fence.RunAgent, d Device) fence.Ended {
 	case err == nil:
 		return fence.Ended{Exit: exit}
 	case ctx.Err() == context.DeadlineExceeded:
-		return fence.Ended{Exit: -1, Late: true, Detail: fmt.Sprintf("not done within %v: %v", a.Timeout, cause(err))}
+		return fence.Ended{Exit: -1, Late: true, Detail: fmt.Sprintf("not done within %v: %v", a.Timeout, ctx.Err())}
 	}
 	return fence.Ended{Exit: exitFailed, Detail: program.Printable([]byte(cause(err)))}
 }
