@@ -86,7 +86,7 @@ var mutants = []mutant{
 	},
 	{
 		name:  "silent backups",
-		edits: []edit{{"pkg/engine/pair.go", "!e.pair.stirred || e.pair.boot == 0 {", "!e.pair.stirred || e.pair.boot == 0 || !slices.ContainsFunc(e.vips, func(v *vip) bool { return v.state != Backup || !v.router.Heard().Source.IsValid() }) {"}},
+		edits: []edit{{"pkg/engine/pair.go", "!e.pair.stirred || e.pair.boot == 0 || e.takingUp() {", "!e.pair.stirred || e.pair.boot == 0 || e.takingUp() || !slices.ContainsFunc(e.vips, func(v *vip) bool { return v.state != Backup || !v.router.Heard().Source.IsValid() }) {"}},
 		by:    worlds, run: "TestFenced", seeds: 1000, finds: `which is well`,
 	},
 	{
