@@ -62,7 +62,7 @@ func redfish(ctx context.Context, a fence.RunAgent, d Device) fence.Ended {
 	case err == nil:
 		return fence.Ended{Exit: exit}
 	case ctx.Err() == context.DeadlineExceeded:
-		return fence.Ended{Exit: -1, Late: true, Detail: fmt.Sprintf("not done within %v: %v", a.Timeout, ctx.Err())}
+		return fence.Ended{Exit: -1, Late: true, Detail: fmt.Sprintf("not done within %v: %v", a.Timeout, cause(err))}
 	}
 	return fence.Ended{Exit: exitFailed, Detail: program.Printable([]byte(cause(err)))}
 }
@@ -297,6 +297,9 @@ func (b *bmc) take(resp *http.Response, into any) error {
 		return nil
 	}
 	if err := json.Unmarshal(text, into); err != nil {
+		if late := resp.Request.Context().Err(); late != nil {
+			return late // and the answer was cut
+		}
 		return fmt.Errorf("%s is not what Redfish answers: %w", path, err)
 	}
 	return nil
