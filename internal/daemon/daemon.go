@@ -187,24 +187,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.recorder != nil {
 		edges.Go(func() error { d.recorder.Run(run, d.recordingEnded); return nil })
 	}
-	resume := d.resumes(d.started)
-	kept, err := d.drains.load()
-	if err != nil {
-		d.log.Warn("drains of the last run are lost", "error", err)
-	}
-	d.turn(func(now time.Time) {
-		d.speaker.resumes = !resume.IsZero()
-		if d.speaker.resumes || len(left) > 0 {
-			d.step(engine.Resume{Until: resume, VIPs: left})
-		}
-		d.configure(cfg, engine.Actor{})
-		d.restoreFences(now)
-		d.restoreProven()
-		d.recordingBegun()
-		if len(kept.Drains)+len(kept.Services) > 0 {
-			d.step(engine.RestoreDrains{Drains: kept.Drains, Services: kept.Services})
-		}
-	})
+	d.begin(cfg, left)
 	edges.Go(func() error { d.keepDrains(run); return nil })
 	edges.Go(func() error { d.keepProven(run); return nil })
 	edges.Go(func() error { d.fence(run); return nil }) // writes what has been read by now
@@ -226,6 +209,28 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// begin is the first turn: the configuration, and what the last run left and knew.
+func (d *Daemon) begin(cfg *config.Config, left map[string]engine.Kept) {
+	resume := d.resumes(d.started)
+	kept, err := d.drains.load()
+	if err != nil {
+		d.log.Warn("drains of the last run are lost", "error", err)
+	}
+	d.turn(func(now time.Time) {
+		d.speaker.resumes = !resume.IsZero()
+		if d.speaker.resumes || len(left) > 0 {
+			d.step(engine.Resume{Until: resume, VIPs: left})
+		}
+		d.configure(cfg, engine.Actor{})
+		d.restoreFences(now)
+		d.restoreProven()
+		d.recordingBegun()
+		if len(kept.Drains)+len(kept.Services) > 0 {
+			d.step(engine.RestoreDrains{Drains: kept.Drains, Services: kept.Services})
+		}
+	})
 }
 
 // hangups reloads at each SIGHUP.

@@ -120,10 +120,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.confirmFence(now, ev)
 	case RestoreFences:
 		e.restoreFences(now, ev)
-	case VoteAsked:
-		e.voteAsked(now, ev)
-	case VoteAnswered:
-		e.voteAnswered(now, ev)
+	case VoteAsked, VoteAnswered:
+		e.voteTold(now, ev)
 	case SpeakerUp:
 		e.speakerUp(now, ev)
 	case SpeakerDown:

@@ -132,6 +132,16 @@ func (e *Engine) stepVote(now time.Time, v *vip, ev vote.Event) {
 	e.stir(v)
 }
 
+// voteTold takes what another host asks, or a voter answers.
+func (e *Engine) voteTold(now time.Time, ev Event) {
+	if asked, ok := ev.(VoteAsked); ok {
+		e.voteAsked(now, asked)
+	}
+	if answered, ok := ev.(VoteAnswered); ok {
+		e.voteAnswered(now, answered)
+	}
+}
+
 // voteAsked is another host that asks for this one's vote.
 func (e *Engine) voteAsked(now time.Time, ev VoteAsked) {
 	if e.votes.own == nil {
