@@ -50,10 +50,12 @@ type Etcd struct {
 }
 
 // etcdKey is the vote on one VIP. Only one goroutine at a time works on it, which
-// has busy set.
+// has busy set; the lease is its own.
 type etcdKey struct {
 	next *vote.Ask // newest that waits
 	busy bool
+
+	freed int64 // revision at which the key went last
 
 	lease clientv3.LeaseID // 0 = none
 	ttl   time.Duration    // of the lease
@@ -66,6 +68,10 @@ const (
 	etcdPoll = time.Second
 	etcdSoon = 100 * time.Millisecond
 )
+
+// etcdTries is how many times a promise can be asked for while it lasts: a member
+// that hangs costs one of them, and the next call goes to another member.
+const etcdTries = 5
 
 // OpenEtcd makes a client. Nothing is dialled yet.
 func OpenEtcd(cfg EtcdConfig, log *slog.Logger) (*Etcd, error) {
@@ -152,6 +158,7 @@ func (c *Etcd) Send(asks []vote.Ask) {
 func (c *Etcd) Run(ctx context.Context, answered func(vote.Answer)) error {
 	var work sync.WaitGroup
 	defer work.Wait()
+	work.Go(func() { c.watch(ctx, answered) })
 	for {
 		select {
 		case <-c.kick:
@@ -200,8 +207,7 @@ func (c *Etcd) work(ctx context.Context, k *etcdKey, answered func(vote.Answer))
 		k.next = nil
 		c.status.Sent++
 		c.mu.Unlock()
-		// Half of the promise is over by the time that three calls have failed.
-		limited, cancel := context.WithTimeout(ctx, ask.TTL/2)
+		limited, cancel := context.WithTimeout(ctx, ask.TTL/etcdTries)
 		answer, err := c.do(limited, k, *ask)
 		cancel()
 		c.mu.Lock()
@@ -211,6 +217,9 @@ func (c *Etcd) work(ctx context.Context, k *etcdKey, answered func(vote.Answer))
 		} else {
 			c.status.Heard, c.status.Err = time.Now(), ""
 			c.status.Received++
+			if answer.Why == vote.Promised && uint64(k.freed) > answer.Epoch { // gone since
+				answer.Remaining = 0
+			}
 		}
 		c.mu.Unlock()
 		answer.VIP, answer.Number = ask.VIP, ask.Number

@@ -211,6 +211,40 @@ func TestEtcdHandBack(t *testing.T) {
 	}
 }
 
+// TestEtcdFreed: who was refused hears when the key goes, and does not have to look.
+func TestEtcdFreed(t *testing.T) {
+	testenv.Require(t, "etcd")
+	t.Parallel()
+	c := etcd(t, 3, false)
+	first := c.host(t, "lb1", true)
+	holder(t, within, first)
+	conf := c.conf
+	conf.Node = "lb2"
+	client, err := OpenEtcd(conf, slog.New(slog.DiscardHandler))
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	answers, done := make(chan vote.Answer, 9), make(chan error, 1)
+	go func() { done <- client.Run(ctx, func(a vote.Answer) { answers <- a }) }()
+	ask := vote.Ask{Kind: vote.Renew, VIP: "web", Number: 1, Epoch: 1 << 40, TTL: etcdTTL}
+	client.Send([]vote.Ask{ask})
+	if a := <-answers; a.Why != vote.Promised || a.Owner != "lb1" || a.Remaining == 0 {
+		t.Errorf("asked for what lb1 has: %+v", a)
+	}
+	first.step(vote.Drop{})
+	if a := <-answers; a.Kind != vote.Freed || a.VIP != "web" {
+		t.Errorf("lb1 has let go: %+v", a)
+	}
+	ask.Number++
+	client.Send([]vote.Ask{ask})
+	if a := <-answers; a.Kind != vote.Granted {
+		t.Errorf("asked for what is free: %+v", a)
+	}
+	cancel()
+	must(t, <-done)
+	must(t, client.Close())
+}
+
 // TestEtcdRevoked: whose lease is revoked by somebody else learns it with its next
 // renewal.
 func TestEtcdRevoked(t *testing.T) {
@@ -237,7 +271,6 @@ func TestEtcdRevoked(t *testing.T) {
 // the holder.
 func TestEtcdLeader(t *testing.T) {
 	testenv.Require(t, "etcd")
-	t.Parallel()
 	c := etcd(t, 3, false)
 	hosts := []*voter{c.host(t, "lb1", true), c.host(t, "lb2", true)}
 	watch(t, hosts...)

@@ -14,7 +14,8 @@ import (
 // by what it sends and how it stands.
 //
 //	0ms want             0ms lb2 grants       0ms rack3 refuses lb2 500ms     0ms lb1 sits 300ms
-//	0ms rack3 old 7      0ms rack3 loses      0ms fenced 2s                   0ms drop, retry, wake
+//	0ms rack3 old 7      0ms rack3 loses      0ms rack3 frees                 0ms drop, retry, wake
+//	0ms fenced 2s
 type script struct {
 	h    *Holder
 	last map[string]uint64
@@ -56,6 +57,8 @@ func (s *script) play(t *testing.T, line string) string {
 			a.Kind = Granted
 		case "loses":
 			a.Kind = Lost
+		case "frees":
+			a = Answer{Kind: Freed}
 		case "refuses":
 			a.Kind, a.Why, a.Owner = Refused, Promised, words[3]
 			a.Remaining, err = time.ParseDuration(words[4])
@@ -118,6 +121,18 @@ func TestHolder(t *testing.T) {
 			"1ms rack3 refuses lb2 40ms", "asking next=41ms",
 			"41ms wake", "ask rack3 epoch=1; asking next=141ms",
 			"42ms rack3 grants", "held take renew next=100ms",
+		}},
+		"what is in its way goes early: it asks at once": {false, []string{
+			"0ms rack3 frees", "release rack3 epoch=0; idle next=100ms",
+			"1ms want", "ask lb1 epoch=1; asking next=100ms",
+			"1ms lb1 grants", "ask lb2 epoch=1; ask rack3 epoch=1; asking next=101ms",
+			"2ms lb2 refuses lb2 800ms", "asking next=101ms",
+			"2ms rack3 refuses lb2 800ms", "release lb1 epoch=1; waiting next=102ms",
+			"50ms rack3 frees", "ask lb1 epoch=2; asking next=150ms",
+			"50ms lb1 grants", "ask lb2 epoch=2; ask rack3 epoch=2; asking next=150ms",
+			"51ms rack3 frees", "asking next=150ms",
+			"52ms rack3 grants", "held take renew next=150ms",
+			"53ms rack3 frees", "held take renew next=150ms",
 		}},
 		"a newer holder is known": {false, []string{
 			"0ms want", "ask lb1 epoch=1; asking next=100ms",

@@ -35,6 +35,7 @@ const (
 	Refused  AnswerKind = 2 // not promised; what was promised earlier stays so
 	Released AnswerKind = 3
 	Lost     AnswerKind = 4 // what was promised earlier is over, against the rules
+	Freed    AnswerKind = 5 // what was promised to another host is over; no Ask led to it, and it is never sent
 )
 
 // Reason says why an Ask is refused.

@@ -180,6 +180,9 @@ func (h *Holder) answered(now time.Time, name string, a Answer) {
 		v.release, v.heard = asked{}, now
 		return
 	}
+	if a.Kind == Freed && v.refusal.why == Promised && h.stage == Waiting {
+		v.refusal.until, h.due = now, now
+	}
 	i := slices.IndexFunc(v.asked, func(w asked) bool { return w.number == a.Number })
 	if i < 0 {
 		return
@@ -202,7 +205,7 @@ func (h *Holder) answered(now time.Time, name string, a Answer) {
 		}
 	case Lost:
 		v.until, v.refusal = time.Time{}, refusal{why: Trouble, until: now}
-	case Released:
+	case Released, Freed:
 	}
 }
 
