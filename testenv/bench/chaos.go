@@ -194,8 +194,11 @@ func (c *chaos) judge(j job, r *ordeal, off, stalled bool) {
 	c.note(j.guard, allAsked, float64(r.held.Asked))
 	c.note(j.guard, allProbes, float64(seen.Sent))
 	switched, twice, overlap := switches(seen), r.held.Dual, 0
-	if j.fault.planned { // moves of vipd overlap on purpose, unless by votes
+	switch {
+	case j.fault.planned: // moves of vipd overlap on purpose, unless by votes
 		switched, twice, overlap = 0, 0, r.held.Dual
+	case j.fault.starts:
+		switched = 0
 	}
 	c.note(j.guard, allTwice, float64(twice))
 	c.note(j.guard, allOverlap, float64(overlap))

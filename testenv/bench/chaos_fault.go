@@ -17,6 +17,7 @@ type calamity struct {
 	wrongPlug bool // the first device of a host cuts off the one that uses it
 	fences    bool // the host that held it may be fenced
 	planned   bool // the host lets go: the other one follows at once
+	starts    bool // a daemon that starts takes away what an earlier one has left, and so lets go
 	short     bool // no other lab has it
 	strike    func(context.Context, *ordeal) error
 	bounds    bounds
@@ -104,7 +105,7 @@ var calamities = []calamity{
 	{name: "holder deaf", in: everywhere, strike: holderDeaf, short: true, bounds: bounds{nothing, nothing}},
 	{name: "holder isolated", in: everywhere, fences: true, strike: holderIsolated, short: true, bounds: bounds{votesOver, takeover}},
 	{name: "standby isolated", in: everywhere, strike: standbyIsolated, short: true, bounds: bounds{nothing, nothing}},
-	{name: "both started at once", in: everywhere, strike: bothStarted, short: true,
+	{name: "both started at once", in: everywhere, starts: true, strike: bothStarted, short: true,
 		bounds: bounds{limit{adverts: ttlAdverts + downAdverts, more: bootTime}, limit{adverts: downAdverts, more: bootTime}}},
 	{name: "released", in: everywhere, planned: true, strike: released, short: true, bounds: bounds{limit{adverts: 1}, limit{adverts: 1}}},
 	{name: "link cut, dead device", in: fenceOnly, device: testenv.FenceDead, fences: true, strike: linkCut, bounds: bounds{fence: cutOff}},
