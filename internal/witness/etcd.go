@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -30,14 +28,7 @@ type EtcdConfig struct {
 	Key       []byte // private key of the certificate, in PEM
 }
 
-// Etcd is the Client of an etcd. The vote on a VIP is the key /vipd/CLUSTER/VIP:
-// whoever creates it has it, and it goes with the lease that it hangs on.
-//
-//	Renew    no key: lease, and create the key if nobody has   else: prolong the lease, look at the key
-//	Release  revoke the lease
-//
-// etcd counts a lease from when it is asked for, and longer when it elects another
-// leader; so a promise ends no earlier than the vote.Holder counts.
+// Etcd is the Client of an etcd. Its votes are those of [etcdKey].
 type Etcd struct {
 	cfg    EtcdConfig
 	log    *slog.Logger
@@ -47,19 +38,6 @@ type Etcd struct {
 	mu     sync.Mutex // of all that follows
 	keys   map[string]*etcdKey
 	status Status
-}
-
-// etcdKey is the vote on one VIP. Only one goroutine at a time works on it, which
-// has busy set; the lease is its own.
-type etcdKey struct {
-	next *vote.Ask // newest that waits
-	busy bool
-
-	freed int64 // revision at which the key went last
-
-	lease clientv3.LeaseID // 0 = none
-	ttl   time.Duration    // of the lease
-	rev   int64            // at which this host created the key, 0 = it has not
 }
 
 // etcdPoll is how long who waits for a key waits at most before it looks again,
@@ -123,6 +101,9 @@ func (c EtcdConfig) tls() (*tls.Config, error) {
 // Close ends the connections, after Run has returned. Leases end by themselves.
 func (c *Etcd) Close() error { return c.client.Close() }
 
+// prefix is what the keys of the cluster begin with.
+func (c *Etcd) prefix() string { return "/vipd/" + c.cfg.Cluster + "/" }
+
 // Status tells how the etcd is reached.
 func (c *Etcd) Status() Status {
 	c.mu.Lock()
@@ -138,7 +119,7 @@ func (c *Etcd) Send(asks []vote.Ask) {
 	for _, a := range asks {
 		k := c.keys[a.VIP]
 		if k == nil {
-			k = &etcdKey{}
+			k = &etcdKey{path: c.prefix() + a.VIP, node: c.cfg.Node}
 			c.keys[a.VIP] = k
 		}
 		if k.next != nil {
@@ -217,7 +198,7 @@ func (c *Etcd) work(ctx context.Context, k *etcdKey, answered func(vote.Answer))
 		} else {
 			c.status.Heard, c.status.Err = time.Now(), ""
 			c.status.Received++
-			if answer.Why == vote.Promised && uint64(k.freed) > answer.Epoch { // gone since
+			if answer.Why == vote.Promised && k.freed > k.looked { // gone since
 				answer.Remaining = 0
 			}
 		}
@@ -227,131 +208,4 @@ func (c *Etcd) work(ctx context.Context, k *etcdKey, answered func(vote.Answer))
 			answered(answer)
 		}
 	}
-}
-
-func (c *Etcd) do(ctx context.Context, k *etcdKey, ask vote.Ask) (vote.Answer, error) {
-	key := "/vipd/" + c.cfg.Cluster + "/" + ask.VIP
-	if ask.Kind == vote.Release {
-		return vote.Answer{Kind: vote.Released}, c.giveBack(ctx, k, key)
-	}
-	if k.lease != 0 && k.ttl < ask.TTL { // the configuration has changed
-		if err := c.release(ctx, k); err != nil {
-			return vote.Answer{}, err
-		}
-	}
-	if k.lease == 0 {
-		if answer, taken, err := c.owner(ctx, key); taken || err != nil {
-			return answer, err
-		}
-	}
-	switch err := c.prolong(ctx, k, ask.TTL); {
-	case errors.Is(err, rpctypes.ErrLeaseNotFound):
-		k.lease, k.rev = 0, 0
-		return vote.Answer{Kind: vote.Lost}, nil
-	case err != nil:
-		return vote.Answer{}, err
-	}
-	return c.own(ctx, k, key, ask)
-}
-
-// prolong has the lease last for ttl from now, or begins it.
-func (c *Etcd) prolong(ctx context.Context, k *etcdKey, ttl time.Duration) error {
-	if k.lease != 0 {
-		_, err := c.client.KeepAliveOnce(ctx, k.lease)
-		if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
-			return fmt.Errorf("prolong lease: %w", err)
-		}
-		return err
-	}
-	seconds := int64((ttl + time.Second - 1) / time.Second)
-	lease, err := c.client.Grant(ctx, seconds)
-	if err != nil {
-		return fmt.Errorf("begin lease: %w", err)
-	}
-	k.lease, k.ttl, k.rev = lease.ID, time.Duration(lease.TTL)*time.Second, 0
-	if k.ttl < ttl {
-		return fmt.Errorf("begin lease: etcd gives %s, not %s", k.ttl, ttl)
-	}
-	return nil
-}
-
-// own creates the key if there is none, and says whose it is.
-func (c *Etcd) own(ctx context.Context, k *etcdKey, key string, ask vote.Ask) (vote.Answer, error) {
-	txn, err := c.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-		Then(clientv3.OpPut(key, c.cfg.Node, clientv3.WithLease(k.lease))).Else(clientv3.OpGet(key)).Commit()
-	if err != nil {
-		return vote.Answer{}, fmt.Errorf("create key %s: %w", key, err)
-	}
-	rev, mine := txn.Header.Revision, txn.Succeeded
-	if !mine {
-		if kvs := txn.Responses[0].GetResponseRange().Kvs; len(kvs) == 1 {
-			rev, mine = kvs[0].CreateRevision, clientv3.LeaseID(kvs[0].Lease) == k.lease
-		}
-	}
-	was := k.rev
-	switch {
-	case !mine:
-		err := c.release(ctx, k)
-		if was != 0 {
-			return vote.Answer{Kind: vote.Lost}, nil
-		}
-		if err != nil {
-			return vote.Answer{}, err
-		}
-		answer, _, err := c.owner(ctx, key)
-		return answer, err
-	case was != 0 && was != rev: // somebody deleted it; this is another promise
-		k.rev = rev
-		return vote.Answer{Kind: vote.Lost}, nil
-	}
-	k.rev = rev
-	if ask.Epoch < uint64(rev) { // a new key has a number that is above those before it
-		return vote.Answer{Kind: vote.Refused, Why: vote.OldEpoch, Epoch: uint64(rev) - 1}, nil
-	}
-	return vote.Answer{Kind: vote.Granted, Epoch: ask.Epoch, Remaining: ask.TTL}, nil
-}
-
-// owner says who has the key, when somebody has.
-func (c *Etcd) owner(ctx context.Context, key string) (vote.Answer, bool, error) {
-	got, err := c.client.Get(ctx, key)
-	if err != nil {
-		return vote.Answer{}, false, fmt.Errorf("read key %s: %w", key, err)
-	}
-	answer := vote.Answer{Kind: vote.Refused, Why: vote.Trouble, Remaining: etcdSoon}
-	if len(got.Kvs) == 0 {
-		return answer, false, nil
-	}
-	kv := got.Kvs[0]
-	answer.Why, answer.Owner, answer.Epoch = vote.Promised, string(kv.Value), uint64(kv.CreateRevision)
-	left, err := c.client.TimeToLive(ctx, clientv3.LeaseID(kv.Lease))
-	if err != nil {
-		return vote.Answer{}, false, fmt.Errorf("read lease of key %s: %w", key, err)
-	}
-	// It may be released before, so who waits does not wait for all of it.
-	answer.Remaining = min(etcdPoll, max(etcdSoon, time.Duration(left.TTL)*time.Second))
-	return answer, true, nil
-}
-
-// giveBack gives the key back. Who has none just finds out whether etcd answers.
-func (c *Etcd) giveBack(ctx context.Context, k *etcdKey, key string) error {
-	if k.lease != 0 {
-		return c.release(ctx, k)
-	}
-	if _, err := c.client.Get(ctx, key); err != nil {
-		return fmt.Errorf("read key %s: %w", key, err)
-	}
-	return nil
-}
-
-// release gives the key back, with its lease.
-func (c *Etcd) release(ctx context.Context, k *etcdKey) error {
-	if k.lease == 0 {
-		return nil
-	}
-	_, err := c.client.Revoke(ctx, k.lease)
-	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return fmt.Errorf("revoke lease: %w", err)
-	}
-	k.lease, k.rev = 0, 0
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/vipd/vipd/pkg/vote"
@@ -245,26 +246,122 @@ func TestEtcdFreed(t *testing.T) {
 	must(t, client.Close())
 }
 
-// TestEtcdRevoked: whose lease is revoked by somebody else learns it with its next
-// renewal.
+// TestEtcdRevoked: whose lease is revoked, or whose key is deleted, by somebody else
+// puts it back and goes on; without its claim it starts again.
 func TestEtcdRevoked(t *testing.T) {
 	testenv.Require(t, "etcd")
 	t.Parallel()
 	c := etcd(t, 1, false)
-	one := c.host(t, "lb1", true)
-	holder(t, within, one)
+	hosts := []*voter{c.host(t, "lb1", true), c.host(t, "lb2", true)}
+	watch(t, hosts...)
+	one := holder(t, within, hosts...)
 	epoch := one.epoch()
 	api := c.api(t)
+	key := func() *mvccpb.KeyValue {
+		got, err := api.Get(context.Background(), "/vipd/blue/web")
+		must(t, err)
+		if len(got.Kvs) == 0 {
+			return nil
+		}
+		return got.Kvs[0]
+	}
+	for _, spoil := range []func(was *mvccpb.KeyValue) error{
+		func(was *mvccpb.KeyValue) error {
+			_, err := api.Revoke(context.Background(), clientv3.LeaseID(was.Lease))
+			return err
+		},
+		func(*mvccpb.KeyValue) error {
+			_, err := api.Delete(context.Background(), "/vipd/blue/web")
+			return err
+		},
+	} {
+		was := key()
+		must(t, spoil(was))
+		testenv.Eventually(t, within, "the key is back", func() bool {
+			is := key()
+			return is != nil && is.CreateRevision > was.CreateRevision
+		})
+		if !one.holds() || one.epoch() != epoch || string(key().Value) != one.name {
+			t.Errorf("%s has lost it: %+v", one.name, one.client.Status())
+		}
+	}
+	_, err := api.Delete(context.Background(), "/vipd/blue/web/claim")
+	must(t, err)
+	testenv.Eventually(t, within, "it does not hold by the old claim", func() bool { return !one.holds() || one.epoch() > epoch })
+}
+
+// TestEtcdRevokedDead: a lease that is revoked early proves nothing: nobody takes the
+// vote while the host that is dead by now may have held.
+func TestEtcdRevokedDead(t *testing.T) {
+	testenv.Require(t, "etcd")
+	t.Parallel()
+	c := etcd(t, 1, false)
+	first := c.host(t, "lb1", true)
+	holder(t, within, first)
+	second := c.host(t, "lb2", true)
+	watch(t, first, second)
+	api := c.api(t)
+	first.stop()
 	got, err := api.Get(context.Background(), "/vipd/blue/web")
 	must(t, err)
 	_, err = api.Revoke(context.Background(), clientv3.LeaseID(got.Kvs[0].Lease))
 	must(t, err)
-	testenv.Eventually(t, within, "it holds by another lease", func() bool { return one.holds() && one.epoch() > epoch })
+	holder(t, 3*etcdTTL, second)
+	if time.Now().Before(first.until()) {
+		t.Error("lb2 holds while lb1 may")
+	}
+}
 
-	epoch = one.epoch()
-	_, err = api.Delete(context.Background(), "/vipd/blue/web")
-	must(t, err)
-	testenv.Eventually(t, within, "it holds by another key", func() bool { return one.holds() && one.epoch() > epoch })
+// TestSighting: when the vote of a host whose key is gone may be taken.
+func TestSighting(t *testing.T) {
+	t.Parallel()
+	epoch := time.Unix(1_000_000, 0)
+	at := func(s float64) time.Time { return epoch.Add(time.Duration(s * float64(time.Second))) }
+	type seen struct {
+		claim int64
+		at    float64
+		left  int64 // -1: the key is gone
+	}
+	for name, test := range map[string]struct {
+		seen []seen
+		want float64 // when it may be taken, by the last of them
+	}{
+		"never seen before":                   {[]seen{{7, 1, -1}}, 6},
+		"gone for a while":                    {[]seen{{7, 1, -1}, {7, 2, -1}}, 6},
+		"gone early":                          {[]seen{{7, 1, 4}, {7, 2, -1}}, 7},
+		"ran out":                             {[]seen{{7, 1, 4}, {7, 4, 1}, {7, 4.5, 0}, {7, 5.6, -1}}, 5.5},
+		"ran out, and is still there":         {[]seen{{7, 4, 1}, {7, 5, 0}, {7, 6.1, 0}, {7, 6.3, -1}}, 6},
+		"runs out":                            {[]seen{{7, 4, 1}, {7, 5, -1}}, 6},
+		"ran out, says the better of two":     {[]seen{{7, 4, 1}, {7, 4.9, 1}, {7, 6.1, -1}}, 6},
+		"half of it was left":                 {[]seen{{7, 1, 2}, {7, 4, -1}}, 9},
+		"prolonged late: the claim is newer":  {[]seen{{7, 4, 1}, {8, 6, -1}}, 11},
+		"prolonged, and gone early":           {[]seen{{7, 4, 1}, {7, 5, 4}, {7, 6.5, -1}}, 11.5},
+		"prolonged unseen, and nearly over":   {[]seen{{7, 4, 1}, {7, 9, 1}, {7, 10, -1}}, 11},
+		"put back, and gone again":            {[]seen{{7, 1, -1}, {8, 3, 4}, {8, 4, -1}}, 9},
+		"put back unseen, and gone again":     {[]seen{{7, 1, -1}, {8, 4, -1}}, 9},
+		"prolonged after it was gone: seldom": {[]seen{{7, 1, -1}, {7, 3, 4}, {7, 4, -1}}, 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s sighting
+			var got time.Time
+			for _, seen := range test.seen {
+				if now := at(seen.at); seen.left < 0 {
+					got = now.Add(s.wait(seen.claim, now, etcdTTL))
+				} else {
+					s.saw(seen.claim, now, now, seen.left, int64(etcdTTL/time.Second))
+				}
+			}
+			last := at(test.seen[len(test.seen)-1].at)
+			want := at(test.want)
+			if want.Before(last) {
+				want = last
+			}
+			if got.Before(want) || got.After(want.Add(10*time.Millisecond)) {
+				t.Errorf("at %s, want %s", got.Sub(epoch), want.Sub(epoch))
+			}
+		})
+	}
 }
 
 // TestEtcdLeader: a leader that dies, or is stopped and goes on, takes nothing from

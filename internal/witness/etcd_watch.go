@@ -13,11 +13,10 @@ import (
 // watch tells of each key that goes, so that who waits for it need not wait until it
 // looks again. It returns when ctx ends. What it misses is found by looking.
 func (c *Etcd) watch(ctx context.Context, answered func(vote.Answer)) {
-	prefix := "/vipd/" + c.cfg.Cluster + "/"
 	for ctx.Err() == nil {
-		for got := range c.client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithFilterPut()) {
+		for got := range c.client.Watch(ctx, c.prefix(), clientv3.WithPrefix(), clientv3.WithFilterPut()) {
 			for _, ev := range got.Events {
-				c.freed(strings.TrimPrefix(string(ev.Kv.Key), prefix), ev.Kv.ModRevision, answered)
+				c.freed(string(ev.Kv.Key), ev.Kv.ModRevision, answered)
 			}
 		}
 		select {
@@ -27,15 +26,17 @@ func (c *Etcd) watch(ctx context.Context, answered func(vote.Answer)) {
 	}
 }
 
-// freed is a key that was deleted, or whose lease is over, at a revision.
-func (c *Etcd) freed(vip string, rev int64, answered func(vote.Answer)) {
+// freed is a key, or a claim, that was deleted at a revision.
+func (c *Etcd) freed(path string, rev int64, answered func(vote.Answer)) {
+	vip := strings.TrimSuffix(strings.TrimPrefix(path, c.prefix()), claimOf)
 	c.mu.Lock()
 	k := c.keys[vip]
-	if k != nil {
+	news := k != nil && k.freed != rev // a key and its claim go together
+	if news {
 		k.freed = rev
 	}
 	c.mu.Unlock()
-	if k != nil {
+	if news {
 		answered(vote.Answer{Kind: vote.Freed, VIP: vip})
 	}
 }
