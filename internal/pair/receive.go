@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/vipd/vipd/pkg/pair"
 )
 
@@ -78,7 +76,7 @@ func (c *Channel) take(ctx context.Context, s *socket, fd uintptr, batches int, 
 	c.order.Lock()
 	defer c.order.Unlock()
 	for ; batches > 0 && ctx.Err() == nil; batches-- {
-		n, err := s.got.receive(fd)
+		n, err := s.got.Receive(fd)
 		if err != nil {
 			return err
 		}
@@ -100,13 +98,13 @@ func (c *Channel) judge(s *socket, n int) []Heard {
 	now := time.Now()
 	c.heard = c.heard[:0]
 	for i := range n {
-		from, h := s.got.source(i), &s.got.hdrs[i]
+		from := s.got.Source(i)
 		c.count.received++
-		if h.hdr.Flags&unix.MSG_TRUNC != 0 {
+		if s.got.Cut(i) {
 			c.refuse(c.peerAt(from), pair.CauseOversized)
 			continue
 		}
-		c.open(now, s, from, s.bufs[i][:h.n])
+		c.open(now, s, from, s.bufs[i][:s.got.Size(i)])
 	}
 	c.flush()
 	return c.heard

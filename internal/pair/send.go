@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vipd/vipd/internal/mmsg"
 	"github.com/vipd/vipd/pkg/pair"
 )
 
@@ -95,7 +96,7 @@ func (c *Channel) flush() {
 		out := &s.sending
 		out.fill()
 		for at := 0; at < len(out.queued); {
-			n, err := out.msgs.send(s.write, at, len(out.queued))
+			n, err := out.msgs.Send(s.write, at, len(out.queued))
 			for _, q := range out.queued[at : at+n] {
 				c.count.sent++
 				if q.path != nil {
@@ -117,7 +118,7 @@ func (c *Channel) flush() {
 
 // sender is the memory that datagrams are sent from.
 type sender struct {
-	msgs   messages
+	msgs   *mmsg.Batch
 	buf    []byte // the datagrams, one after the other
 	queued []queued
 }
@@ -134,8 +135,8 @@ func (s *sender) add(start int, to netip.AddrPort, w *path) {
 
 // fill points the headers at what is in line, now that buf stays where it is.
 func (s *sender) fill() {
-	if len(s.queued) > len(s.msgs.hdrs) {
-		s.msgs.grow(len(s.queued))
+	if len(s.queued) > s.msgs.Len() {
+		s.msgs.Grow(len(s.queued))
 	}
 	end := len(s.buf)
 	for i := len(s.queued) - 1; i >= 0; i-- {
@@ -143,8 +144,7 @@ func (s *sender) fill() {
 		if i+1 < len(s.queued) && s.queued[i+1].start != q.start {
 			end = s.queued[i+1].start
 		}
-		s.msgs.iovs[i].Base = &s.buf[q.start]
-		s.msgs.iovs[i].SetLen(end - q.start)
-		s.msgs.address(i, q.to)
+		s.msgs.SetBuffer(i, s.buf[q.start:end])
+		s.msgs.SetDestination(i, q.to)
 	}
 }

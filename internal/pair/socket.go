@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/vipd/vipd/internal/mmsg"
 	"github.com/vipd/vipd/pkg/pair"
 )
 
@@ -25,7 +26,7 @@ const (
 type socket struct {
 	in, out     *os.File
 	read, write syscall.RawConn
-	got         messages // what was read last
+	got         *mmsg.Batch // what was read last
 	bufs        [batch][pair.MaxDatagram]byte
 	sending     sender
 }
@@ -89,11 +90,9 @@ func (s *sockets) deadline(t time.Time) error {
 }
 
 func openSocket(listen netip.AddrPort) (*socket, error) {
-	s := &socket{got: messages{call: unix.SYS_RECVMMSG}, sending: sender{msgs: messages{call: unix.SYS_SENDMMSG}}}
-	s.got.grow(batch)
+	s := &socket{got: mmsg.New(mmsg.Receive, batch), sending: sender{msgs: mmsg.New(mmsg.Send, batch)}}
 	for i := range s.bufs {
-		s.got.iovs[i].Base = &s.bufs[i][0]
-		s.got.iovs[i].SetLen(len(s.bufs[i]))
+		s.got.SetBuffer(i, s.bufs[i][:])
 	}
 	var err error
 	if s.in, err = open(listen, unix.SOCK_NONBLOCK, false); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vipd/vipd/internal/mmsg"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -108,7 +109,7 @@ func (c *Conn) take(ctx context.Context, fd uintptr, batches int, deliver func([
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	for ; batches > 0 && ctx.Err() == nil; batches-- {
-		n, err := c.in.msgs.receive(fd)
+		n, err := c.in.msgs.Receive(fd)
 		if err != nil {
 			return err
 		}
@@ -174,17 +175,16 @@ type receiver struct {
 	family4 bool
 
 	mu      sync.Mutex // of the rest
-	msgs    *messages
+	msgs    *mmsg.Batch
 	bufs    [][bufferLen]byte
 	adverts []Received
 	marks   vrrp.Marks
 }
 
 func newReceiver(rc syscall.RawConn, family4 bool) *receiver {
-	r := &receiver{rc: rc, family4: family4, msgs: newMessages(unix.SYS_RECVMMSG, batch), bufs: make([][bufferLen]byte, batch)}
+	r := &receiver{rc: rc, family4: family4, msgs: mmsg.New(mmsg.Receive, batch), bufs: make([][bufferLen]byte, batch)}
 	for i := range r.bufs {
-		r.msgs.iovs[i].Base = &r.bufs[i][0]
-		r.msgs.iovs[i].SetLen(bufferLen)
+		r.msgs.SetBuffer(i, r.bufs[i][:])
 	}
 	return r
 }
@@ -199,9 +199,8 @@ var (
 // datagram is the i-th one that was read. Its payload is valid until the next
 // read. The error is a [*vrrp.Discard].
 func (r *receiver) datagram(i, index int) (vrrp.Datagram, error) {
-	h := &r.msgs.hdrs[i]
-	b := r.bufs[i][:min(int(h.n), bufferLen)]
-	info := control(r.msgs.ctls[i][:h.hdr.Controllen])
+	b := r.bufs[i][:min(r.msgs.Size(i), bufferLen)]
+	info := control(r.msgs.Control(i))
 	var d vrrp.Datagram
 	if r.family4 {
 		var err error
@@ -211,7 +210,7 @@ func (r *receiver) datagram(i, index int) (vrrp.Datagram, error) {
 	} else {
 		d = vrrp.Datagram{
 			HopLimit:    uint8(info.hopLimit),
-			Source:      netip.AddrFrom16([16]byte(r.msgs.names[i][8:])), // sin6_addr
+			Source:      r.msgs.Source(i),
 			Destination: info.destination,
 			Payload:     b,
 		}
@@ -220,7 +219,7 @@ func (r *receiver) datagram(i, index int) (vrrp.Datagram, error) {
 	case info.index != index:
 		// From the moment between opening the socket and binding it.
 		return d, errInterface
-	case h.hdr.Flags&unix.MSG_TRUNC != 0:
+	case r.msgs.Cut(i):
 		return d, errTooLong
 	}
 	return d, nil

@@ -210,7 +210,7 @@ func TestOtherInterface(t *testing.T) {
 		n := 0
 		must(t, c.in.rc.Read(func(fd uintptr) bool {
 			var err error
-			n, err = c.in.msgs.receive(fd)
+			n, err = c.in.msgs.Receive(fd)
 			return n > 0 || err != nil
 		}))
 		_, err := c.in.datagram(0, c.index)

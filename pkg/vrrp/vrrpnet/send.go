@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vipd/vipd/internal/mmsg"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -84,7 +85,7 @@ func (c *Conn) unsent(o *Outgoing, err error) error {
 func (c *Conn) flush(s *sender, adverts []Outgoing) {
 	s.fill()
 	for at := 0; at < len(s.queued); {
-		n, err := s.msgs.send(s.rc, at, len(s.queued))
+		n, err := s.msgs.Send(s.rc, at, len(s.queued))
 		c.count.sent.Add(uint64(n))
 		if at += n; err == nil {
 			continue
@@ -101,7 +102,7 @@ func (c *Conn) flush(s *sender, adverts []Outgoing) {
 type sender struct {
 	rc       syscall.RawConn
 	family4  bool
-	msgs     *messages
+	msgs     *mmsg.Batch
 	template []byte // control message, in which source and index change
 	buf      []byte // the VRRP messages, one after the other
 	queued   []queued
@@ -116,7 +117,7 @@ type queued struct {
 }
 
 func newSender(rc syscall.RawConn, family4 bool) *sender {
-	s := &sender{rc: rc, family4: family4, msgs: newMessages(unix.SYS_SENDMMSG, batch)}
+	s := &sender{rc: rc, family4: family4, msgs: mmsg.New(mmsg.Send, batch)}
 	if family4 {
 		s.template = unix.PktInfo4(&unix.Inet4Pktinfo{})
 	} else {
@@ -147,39 +148,32 @@ func (s *sender) add(i, index int, dest netip.Addr, o *Outgoing, signer *vrrp.Si
 
 // fill points the headers at what was queued, now that buf stays where it is.
 func (s *sender) fill() {
-	if len(s.queued) > len(s.msgs.hdrs) {
-		s.msgs.grow(len(s.queued))
+	if len(s.queued) > s.msgs.Len() {
+		s.msgs.Grow(len(s.queued))
 	}
 	end := len(s.buf)
 	for i := len(s.queued) - 1; i >= 0; i-- {
 		q := &s.queued[i]
-		s.msgs.iovs[i].Base = &s.buf[q.start]
-		s.msgs.iovs[i].SetLen(end - q.start)
+		s.msgs.SetBuffer(i, s.buf[q.start:end])
 		end = q.start
 		s.address(i, q)
 	}
 }
 
-// address writes the destination (struct sockaddr_in, sockaddr_in6) and the
-// control message with the source and the interface of packet i.
+// address writes the destination and the control message with the source and the
+// interface of packet i.
 func (s *sender) address(i int, q *queued) {
-	h, name, ctl := &s.msgs.hdrs[i].hdr, s.msgs.names[i][:], s.msgs.ctls[i][:len(s.template)]
-	h.SetControllen(copy(ctl, s.template))
+	s.msgs.SetDestination(i, netip.AddrPortFrom(q.dest, 0))
+	ctl := s.msgs.SetControl(i, len(s.template))
+	copy(ctl, s.template)
 	info := ctl[unix.CmsgLen(0):]
-	clear(name)
 	if s.family4 {
-		src, dst := q.source.As4(), q.dest.As4()
-		h.Namelen = unix.SizeofSockaddrInet4
-		binary.NativeEndian.PutUint16(name, unix.AF_INET)
-		copy(name[4:], dst[:])
+		src := q.source.As4()
 		binary.NativeEndian.PutUint32(info, uint32(q.index)) // ipi_ifindex
 		copy(info[4:], src[:])                               // ipi_spec_dst
 		return
 	}
-	src, dst := q.source.As16(), q.dest.As16()
-	h.Namelen = unix.SizeofSockaddrInet6
-	binary.NativeEndian.PutUint16(name, unix.AF_INET6)
-	copy(name[8:], dst[:])
+	src := q.source.As16()
 	copy(info, src[:])                                        // ipi6_addr
 	binary.NativeEndian.PutUint32(info[16:], uint32(q.index)) // ipi6_ifindex
 }
