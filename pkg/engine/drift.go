@@ -86,7 +86,8 @@ func (e *Engine) compareConfig(now time.Time, p *peer) {
 }
 
 // differences lists what differs by key; a whole table that only one side has is
-// one difference.
+// one difference. What only another release compares is none: keys that one side does
+// not tell of a table that both have, and kinds of tables that are not known here.
 func differences(ours, theirs map[string]string) []Drift {
 	tables := func(m map[string]string) map[string]bool {
 		has := map[string]bool{}
@@ -101,15 +102,29 @@ func differences(ours, theirs map[string]string) []Drift {
 	maps.Copy(both, theirs)
 	for key := range both {
 		switch t := table(key); {
+		case !compared[kind(key)]:
 		case !here[t]:
 			found[Drift{Key: t, Theirs: "configured"}] = true
 		case !there[t]:
 			found[Drift{Key: t, Ours: "configured"}] = true
-		case pair.Told(ours[key]) != theirs[key]: // long values are told cut
-			found[Drift{key, ours[key], theirs[key]}] = true
+		default:
+			own, mine := ours[key]
+			told, its := theirs[key]
+			if mine && its && pair.Told(own) != told { // long values are told cut
+				found[Drift{key, own, told}] = true
+			}
 		}
 	}
 	return slices.SortedFunc(maps.Keys(found), func(a, b Drift) int { return strings.Compare(a.Key, b.Key) })
+}
+
+// compared are the kinds of tables that are compared; all keys of each are always told.
+var compared = map[string]bool{"vip": true, "witness": true, "sync": true}
+
+// kind returns the kind of table of a key: that of "vip.web.vrid" is "vip".
+func kind(key string) string {
+	word, _, _ := strings.Cut(key, ".")
+	return word
 }
 
 // table returns the table of a key: that of "vip.web.vrid" is "vip.web".

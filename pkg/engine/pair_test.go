@@ -105,10 +105,10 @@ func TestDrift(t *testing.T) {
 		change func(theirs map[string]string)
 		want   []engine.Drift
 	}{
-		"same":    {func(map[string]string) {}, nil},
-		"one":     {func(m map[string]string) { m["vip.web.vrid"] = "52" }, []engine.Drift{{Key: "vip.web.vrid", Ours: "51", Theirs: "52"}}},
-		"missing": {func(m map[string]string) { delete(m, "vip.web.vmac") }, []engine.Drift{{Key: "vip.web.vmac", Ours: "false"}}},
-		"more":    {func(m map[string]string) { m["vip.web.new_key"] = "1" }, []engine.Drift{{Key: "vip.web.new_key", Theirs: "1"}}},
+		"same":  {func(map[string]string) {}, nil},
+		"one":   {func(m map[string]string) { m["vip.web.vrid"] = "52" }, []engine.Drift{{Key: "vip.web.vrid", Ours: "51", Theirs: "52"}}},
+		"older": {func(m map[string]string) { delete(m, "vip.web.vmac") }, nil},
+		"newer": {func(m map[string]string) { m["vip.web.new_key"], m["new.edge.key"], m["node.new"] = "1", "1", "1" }, nil},
 		"two, sorted": {func(m map[string]string) { m["vip.web.vrid"], m["vip.web.addresses"] = "52", pair.Told(long) },
 			[]engine.Drift{{Key: "vip.web.addresses", Ours: "198.51.100.10/32", Theirs: pair.Told(long)}, {Key: "vip.web.vrid", Ours: "51", Theirs: "52"}}},
 		"their table": {func(m map[string]string) { m["vip.old.vrid"], m["vip.old.vmac"] = "9", "true" },
