@@ -29,6 +29,8 @@ func (a *app) pairLines(doc control.StatusDocument) []string {
 func (a *app) peerLine(s engine.Status, p engine.PeerStatus) string {
 	heard, silent := control.PathWords(p)
 	switch {
+	case !p.Heard && p.Channel != 0:
+		return fmt.Sprintf("%s %s of the channel on %s", clean(p.Name), a.paint(red, fmt.Sprintf("SPEAKS VERSION %d", p.Channel)), strings.Join(silent, ", "))
 	case !p.Heard && p.Last.IsZero():
 		return fmt.Sprintf("%s %s on %s", clean(p.Name), a.paint(red, "NEVER HEARD"), strings.Join(silent, ", "))
 	case !p.Heard:

@@ -83,6 +83,9 @@ func whyPair(e *Explanation, s engine.Status, v engine.VIPStatus) {
 // peerWords is how a peer stands to a VIP, by its own word.
 func peerWords(s engine.Status, p engine.PeerStatus, v engine.VIPStatus) string {
 	if !p.Heard {
+		if p.Channel != 0 {
+			return fmt.Sprintf("%s speaks version %d of the pair channel, and this host another one: it is known by its adverts only, until both run one release", p.Name, p.Channel)
+		}
 		if p.Last.IsZero() {
 			return p.Name + " has never been heard on the pair channel"
 		}

@@ -35,8 +35,11 @@ var whyPairCases = map[string]struct {
 		toBackup(v)
 		v.Active, v.Stage, v.Reason, v.Entered, v.Why = nil, engine.Cleared, "startup", "", "begins its lease"
 	}},
-	"pair-silent":       {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { p.Heard, p.Last = false, whyNow.Add(-3*time.Minute) }},
-	"pair-never":        {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { *p = engine.PeerStatus{Name: "lb2", Paths: p.Paths} }},
+	"pair-silent": {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { p.Heard, p.Last = false, whyNow.Add(-3*time.Minute) }},
+	"pair-never":  {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { *p = engine.PeerStatus{Name: "lb2", Paths: p.Paths} }},
+	"pair-version": {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) {
+		*p = engine.PeerStatus{Name: "lb2", Paths: p.Paths, Channel: 2}
+	}},
 	"pair-one-path":     {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { p.Paths[1].Heard = false }},
 	"pair-no-such-vip":  {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { p.VIPs = p.VIPs[:2] }},
 	"pair-both-active":  {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { p.VIPs[2].Role, p.VIPs[2].Held = "active", true }},

@@ -151,7 +151,7 @@ func (d *Daemon) converse(ctx context.Context, cfg channel.Config) error {
 
 // told brings what a peer told.
 func (d *Daemon) told(h channel.Heard) {
-	d.post(engine.PeerHeard{Peer: h.Peer, Boot: h.Boot, Path: h.Path, Whole: h.Whole, Age: h.Age, State: h.State})
+	d.post(engine.PeerHeard{Peer: h.Peer, Boot: h.Boot, Path: h.Path, Whole: h.Whole, Age: h.Age, State: h.State, Version: h.Version})
 	if h.Type != 0 {
 		d.votesTold(h)
 	}

@@ -42,6 +42,9 @@ type Heard struct {
 	// Votes then is its payload, which State says nothing of. Else it is 0.
 	Type  pair.Type
 	Votes []byte
+	// Version is not 0 when the peer speaks another version of the channel. Then nothing
+	// else is known of it. It is told once, until the peer is heard.
+	Version uint8
 }
 
 // Channel tells the peers how this host stands, and hears how they do. Its

@@ -135,8 +135,9 @@ func (c *Channel) open(now time.Time, s *socket, from netip.Addr, datagram []byt
 		return
 	}
 	p.received(from)
+	p.count.version = 0
 	if r.Opened {
-		p.seq, p.whole, p.count.version = 0, false, 0
+		p.seq, p.whole = 0, false
 		c.log.Info("peer proved itself", "peer", p.name, "address", from)
 		c.queue(p, p.session.Next(now, pair.TypeHello), nil)
 	}
@@ -199,7 +200,7 @@ func (c *Channel) unopened(from netip.Addr, err error) {
 		p = c.peerAt(from)
 	} else if refusal.Cause == pair.CauseVersion && p.count.version != refusal.Version {
 		p.count.version = refusal.Version
-		c.log.Warn("peer speaks another version of the pair channel", "peer", p.name, "version", refusal.Version)
+		c.heard = append(c.heard, Heard{Peer: p.name, Path: from, Version: refusal.Version})
 	}
 	c.refuse(p, refusal.Cause)
 }

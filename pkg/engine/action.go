@@ -279,7 +279,7 @@ const (
 	RecordNotify     RecordType = "notify"      // a hook was run, or left out
 	RecordBeforeHold RecordType = "before_hold" // a takeover waited for its hook
 	RecordStart      RecordType = "start"
-	RecordResume     RecordType = "resume" // a VIP of the last run goes on in place, or does not
+	RecordResume     RecordType = "resume" // what the last run left goes on in place, or does not
 	RecordStop       RecordType = "stop"
 	RecordRecording  RecordType = "recording" // of the engine's input, by run --record
 )

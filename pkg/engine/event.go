@@ -109,6 +109,9 @@ type (
 		// Age is how old the message may be; pair.AgeUnknown = as old as that process.
 		Age   time.Duration
 		State pair.State
+		// Version is not 0 when the peer speaks another version of the channel. Then nothing
+		// else is known of it.
+		Version uint8
 	}
 
 	// FenceEnded answers a [RunFence].

@@ -57,6 +57,7 @@ type peer struct {
 	vips      map[string]pair.VIP
 	told      map[string]uint64     // Seq of the newest state that told of a VIP
 	sources   map[string]netip.Addr // of its adverts by VIP, also of an earlier boot
+	foreign   uint8                 // version of the channel that it speaks, when it is another one
 	hearsUs   uint64                // Seq of ours that it has heard whole
 	hearsOn   []pair.Path           // on which of our addresses
 	config    map[string]string
@@ -172,6 +173,9 @@ func (e *Engine) watchPeer(now time.Time, p *peer) {
 		p.heard, p.since = false, now
 		e.report(now, Record{Type: RecordPeer, Name: p.name, From: "heard", To: "silent", Severity: Warning,
 			Text: fmt.Sprintf("peer %s is silent: nothing for %s on any path", p.name, round(now.Sub(p.heardAt)))})
+		if p.foreign != 0 {
+			e.tellForeign(now, p)
+		}
 	}
 	for i := range p.paths {
 		at := &p.paths[i]

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"net/netip"
@@ -17,6 +18,10 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 	if p == nil {
 		return // a reload took it away while the message was on its way
 	}
+	if ev.Version != 0 {
+		e.foreignHeard(now, p, ev.Version)
+		return
+	}
 	known := ev.Age != pair.AgeUnknown
 	if known && ev.Age > e.pairMay() {
 		return // it waited while this host did not run: much may have changed
@@ -30,7 +35,7 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 		at = now.Add(-ev.Age)
 	}
 	way := p.path(ev.Path)
-	way.at = at
+	way.at, p.foreign = at, 0
 	if !at.Before(p.heardAt) {
 		p.heardAt, p.doubtful = at, !known
 	}
@@ -69,6 +74,23 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 		maps.DeleteFunc(p.vips, func(name string, _ pair.VIP) bool { return p.told[name] != s.Seq }) // it has them no more
 	}
 	e.fillVacancies(now)
+}
+
+// foreignHeard notes that p speaks another version of the channel. While p is heard that
+// may be an old message, which somebody sends again.
+func (e *Engine) foreignHeard(now time.Time, p *peer, version uint8) {
+	if p.foreign == version {
+		return
+	}
+	p.foreign = version
+	if !e.fresh(now, p) {
+		e.tellForeign(now, p)
+	}
+}
+
+func (e *Engine) tellForeign(now time.Time, p *peer) {
+	e.report(now, Record{Type: RecordPeer, Name: p.name, To: "version", Severity: Warning,
+		Text: fmt.Sprintf("peer %s speaks version %d of the pair channel, and this host %d: only its adverts count", p.name, p.foreign, pair.Version)})
 }
 
 // never is no Seq of a state: the peer is told at once.

@@ -34,6 +34,9 @@ type PeerStatus struct {
 	Compared bool    `json:"config_compared"`
 	Drift    []Drift `json:"drift,omitempty"`
 	Zone     string  `json:"zone,omitempty"` // its failure domain, as it says
+	// Channel is the version of the channel that it speaks, when that is another one and
+	// it is not heard.
+	Channel uint8 `json:"channel_version,omitempty"`
 }
 
 // PathStatus is one way to a peer.
@@ -64,6 +67,7 @@ func (e *Engine) pairStatus(now time.Time) *PairStatus {
 		ps := PeerStatus{
 			Name: p.name, Heard: e.fresh(now, p), Since: p.since, Last: p.heardAt, HearsUs: e.fresh(now, p) && p.hearsUs >= e.pair.seq,
 			Compared: p.config != nil, Drift: slices.Clone(p.drift), Zone: p.config[zoneKey],
+			Channel: p.foreign,
 		}
 		for i := range p.paths {
 			at := &p.paths[i]
@@ -102,6 +106,8 @@ func (e *Engine) standby(now time.Time, v *vip) string {
 	var words []string
 	for _, p := range e.pair.peers {
 		switch r, told := p.vips[v.name]; {
+		case !e.fresh(now, p) && p.foreign != 0:
+			words = append(words, p.name+" speaks another version of the pair channel")
 		case !e.fresh(now, p):
 			words = append(words, p.name+" is silent")
 		case !told:

@@ -138,6 +138,39 @@ func TestDrift(t *testing.T) {
 	}
 }
 
+// TestPeerOfAnotherVersion: who speaks another version of the channel is not heard, which
+// is said once, and again when it comes back to that version.
+func TestPeerOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	const text = "peer lb2 speaks version 2 of the pair channel, and this host 1: only its adverts count"
+	foreign := engine.PeerHeard{Peer: "lb2", Path: lb2Address, Version: 2}
+	l := paired(t, nil)
+	version := func() uint8 { return l.e.Status(l.now).Pair.Peers[0].Channel }
+	l.step(0, foreign)
+	if p := l.e.Status(l.now).Pair.Peers[0]; !l.said(text) || p.Heard || p.Channel != 2 || len(p.VIPs) > 0 {
+		t.Errorf("said it: %t, lb2 is %+v", l.said(text), p)
+	}
+	if v := l.e.Status(l.now).VIPs[0]; v.Standby != "lb2 speaks another version of the pair channel" {
+		t.Errorf("standby: %s", v.Standby)
+	}
+	l.step(time.Second, foreign)
+	if l.said(text) {
+		t.Error("said it twice")
+	}
+	l.hear(time.Second, 1)
+	if version() != 0 {
+		t.Error("it is heard, and said to speak another version")
+	}
+	l.step(10*time.Millisecond, foreign)
+	if l.said(text) {
+		t.Error("said it while lb2 is heard: it may be a message that somebody sends again")
+	}
+	l.step(10*time.Second, engine.Wake{})
+	if !l.said(text) || version() != 2 {
+		t.Errorf("lb2 is silent now, and version %d not told", version())
+	}
+}
+
 // TestPeerForgetsVIP: a VIP that a peer tells of no more is none of its VIPs, but not
 // before all of a state has come.
 func TestPeerForgetsVIP(t *testing.T) {
