@@ -68,6 +68,7 @@ type Daemon struct {
 	ports    map[portKey]*port
 	dirty    []*port // with adverts to send in this turn
 	links    map[string]netif.Link
+	losses   []engine.Event  // of the first turn: what the last run left and nobody can read
 	leaving  map[string]bool // owners of addresses that a reload removed and the engine still releases
 	waiting  map[uint64]chan engine.Answer
 	commands uint64
@@ -215,9 +216,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) begin(cfg *config.Config, left map[string]engine.Kept) {
 	resume := d.resumes(d.started)
 	kept, err := d.drains.load()
-	if err != nil {
-		d.log.Warn("drains of the last run are lost", "error", err)
-	}
+	d.lose("drains of the last run are lost", err)
 	d.turn(func(now time.Time) {
 		d.speaker.resumes = !resume.IsZero()
 		if d.speaker.resumes || len(left) > 0 {
@@ -226,6 +225,9 @@ func (d *Daemon) begin(cfg *config.Config, left map[string]engine.Kept) {
 		d.configure(cfg, engine.Actor{})
 		d.restoreFences(now)
 		d.restoreProven()
+		for _, loss := range d.losses {
+			d.step(loss)
+		}
 		d.recordingBegun()
 		if len(kept.Drains)+len(kept.Services) > 0 {
 			d.step(engine.RestoreDrains{Drains: kept.Drains, Services: kept.Services})

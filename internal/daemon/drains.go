@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -60,10 +59,10 @@ func (d *drains) load() (drainsFile, error) {
 		return file, err
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
-		return drainsFile{}, fmt.Errorf("read %s: %w", d.path, err)
+		return drainsFile{}, unread(d.path, err)
 	}
-	if file.Schema != drainsSchema {
-		return drainsFile{}, fmt.Errorf("read %s: schema %q, not %q", d.path, file.Schema, drainsSchema)
+	if err := otherSchema(file.Schema, drainsSchema); err != nil {
+		return drainsFile{}, unread(d.path, err)
 	}
 	return file, nil
 }

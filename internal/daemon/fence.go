@@ -89,14 +89,10 @@ func fenceDevices(cfg *config.Config) map[string]agent.Device {
 // the turn of the first configure.
 func (d *Daemon) restoreFences(now time.Time) {
 	past, err := d.fences.load()
-	if err != nil {
-		d.log.Warn("the history of fences is lost", "error", err)
-	}
+	d.lose("some of the history of fences is lost", err)
 	ev := engine.RestoreFences{History: past}
 	memory, err := d.fences.recall(now)
-	if err != nil {
-		d.log.Warn("what the process before knew of peers is lost", "error", err)
-	}
+	d.lose("what the process before knew of peers is lost", err)
 	if memory != nil {
 		ev.Peers, ev.Upset = memory.peers, memory.upset
 	}

@@ -120,8 +120,8 @@ func (f *fences) recall(now time.Time) (*memory, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("read %s.json: %w", f.path, err)
 	}
-	if file.Schema != memorySchema {
-		return nil, fmt.Errorf("read %s.json: schema %q, not %q", f.path, file.Schema, memorySchema)
+	if err := otherSchema(file.Schema, memorySchema); err != nil {
+		return nil, fmt.Errorf("read %s.json: %w", f.path, err)
 	}
 	if file.Boot != boot || file.Saved > host || host-file.Saved > memoryGood {
 		return nil, nil

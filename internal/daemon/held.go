@@ -128,8 +128,12 @@ func (d *Daemon) inherit() (map[string]engine.Kept, *lease.Left) {
 		return nil, nil
 	}
 	vips, leases, err := readHeld(d.heldPath())
+	if err == nil && leases != nil {
+		err = leases.Fits()
+	}
 	if err != nil {
-		d.log.Warn("what the last run held is not known", "error", err)
+		d.lose("what the last run held does not go on", err)
+		return nil, nil
 	}
 	return vips, leases
 }
@@ -149,8 +153,8 @@ func readHeld(path string) (map[string]engine.Kept, *lease.Left, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if file.Schema != heldSchema {
-		return nil, nil, fmt.Errorf("read %s: schema %q, not %q", path, file.Schema, heldSchema)
+	if err := otherSchema(file.Schema, heldSchema); err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	now := time.Now() // before the other clock, for the same reason
 	up, err := sinceBooted()

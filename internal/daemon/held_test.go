@@ -70,7 +70,7 @@ func TestGoesOn(t *testing.T) {
 	other := v
 	other.VRID = 52
 	kept := func(v engine.VIP) engine.Kept { return engine.Kept{VIP: v, Said: now, Until: now.Add(2 * time.Second)} }
-	left := lease.Left{VIPs: []lease.LeftVIP{{Guarded: lease.Guarded{Name: "moved"}}, {Guarded: lease.Guarded{Name: "web"}}}}
+	left := lease.Left{Rules: 1, VIPs: []lease.LeftVIP{{Guarded: lease.Guarded{Name: "moved"}}, {Guarded: lease.Guarded{Name: "web"}}}}
 	text, err := marshalHeld(map[string]engine.Kept{"web": kept(v), "moved": kept(v)}, left)
 	if err != nil {
 		t.Fatal(err)

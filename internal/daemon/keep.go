@@ -84,9 +84,7 @@ func (d *Daemon) resumes(now time.Time) time.Time {
 		return time.Time{}
 	}
 	until, err := readKept(d.keptPath(), now)
-	if err != nil {
-		d.log.Warn("what the last run left with the neighbors is not known", "error", err)
-	}
+	d.lose("what the last run left with the neighbors is not known", err)
 	return until
 }
 
@@ -105,8 +103,8 @@ func readKept(path string, now time.Time) (time.Time, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return time.Time{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	if file.Schema != keptSchema {
-		return time.Time{}, fmt.Errorf("read %s: schema %q, not %q", path, file.Schema, keptSchema)
+	if err := otherSchema(file.Schema, keptSchema); err != nil {
+		return time.Time{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	boot, err := booted(time.Now())
 	if err != nil || boot.Sub(file.Booted).Abs() > bootSlack || !now.Before(file.Until) {

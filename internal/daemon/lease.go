@@ -86,6 +86,9 @@ func (d *Daemon) setGuard(ctx context.Context, list []engine.Guarded) error {
 			return err
 		}
 		l.table = table
+		if err := table.Refused(); err != nil {
+			d.post(lost("leases of the last run do not go on", err))
+		}
 		d.turn(func(time.Time) { l.ready = table })
 		d.spawn(func() error {
 			err := table.Run(ctx, d.guardChanged)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -67,10 +66,10 @@ func (p *proven) load() (map[string]time.Time, error) {
 	}
 	var file provenFile
 	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("read %s: %w", p.path, err)
+		return nil, unread(p.path, err)
 	}
-	if file.Schema != provenSchema {
-		return nil, fmt.Errorf("read %s: schema %q, not %q", p.path, file.Schema, provenSchema)
+	if err := otherSchema(file.Schema, provenSchema); err != nil {
+		return nil, unread(p.path, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,9 +112,7 @@ func (d *Daemon) keepProven(ctx context.Context) {
 // of the first configure.
 func (d *Daemon) restoreProven() {
 	at, err := d.proven.load()
-	if err != nil {
-		d.log.Warn("when failovers were proven is lost", "error", err)
-	}
+	d.lose("when failovers were proven is lost", err)
 	if len(at) > 0 {
 		d.step(engine.RestoreProven{At: at})
 	}

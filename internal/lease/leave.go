@@ -32,6 +32,15 @@ type LeftVIP struct {
 	Ends bool // its lease is not to go on
 }
 
+// Fits reports whether this release goes on with the rules of the table as they were
+// left. The error says which version they have.
+func (l Left) Fits() error {
+	if l.Rules != rulesVersion {
+		return fmt.Errorf("table netdev %s has rules of version %d, not %d", tableName, l.Rules, rulesVersion)
+	}
+	return nil
+}
+
 // Leave has Close leave the leases of these VIPs as they are, and says what the next
 // process must know to go on with them.
 func (t *Table) Leave(names []string) (Left, error) {
@@ -52,12 +61,16 @@ func (t *Table) Leave(names []string) (Left, error) {
 	return left, nil
 }
 
+// Refused says why leases of the last run, which Open was told of, do not go on; nil
+// when they do.
+func (t *Table) Refused() error { return t.refused }
+
 // adopt makes the table of a former process ours as it is: only frames of this
 // process count from now on. Whatever lives in it lives on for as long as it
 // would have, and not a moment longer. The error says why nothing was adopted.
 func (t *Table) adopt(left Left) error {
-	if left.Rules != rulesVersion {
-		return fmt.Errorf("table netdev %s has rules of version %d, not %d", tableName, left.Rules, rulesVersion)
+	if err := left.Fits(); err != nil {
+		return err
 	}
 	exists, err := t.claimable()
 	switch {

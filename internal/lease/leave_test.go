@@ -105,6 +105,9 @@ func TestLeftIsChecked(t *testing.T) {
 			w.answering(t, webAddrs...)
 			spoil(&left)
 			table := w.next(t, left)
+			if table.Refused() == nil {
+				t.Error("it does not say why the leases do not go on")
+			}
 			check(t, table.Set([]Guarded{web}))
 			w.silent(t, webAddrs...)
 			refused(t, table, "web")

@@ -34,8 +34,8 @@ func Open(log *slog.Logger, vmacName func(parentIndex int, family4 bool, vrid ui
 		if err = t.adopt(*left); err == nil {
 			return t, nil
 		}
-		t.log.Warn("leases of the last run do not go on", "error", err)
 		t.disown()
+		t.refused = err
 		err = nil
 	}
 	if err == nil {

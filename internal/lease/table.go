@@ -44,6 +44,7 @@ type Table struct {
 	flags    uint32 // of the table, as far as the kernel has them
 	absent   bool   // a chain may name a device that is not there (Linux 6.16)
 	events   events
+	refused  error // why what a former process left was not adopted
 
 	mu      sync.Mutex // held while netlink answers
 	nft     *nfnl
