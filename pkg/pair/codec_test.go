@@ -191,15 +191,31 @@ func payload(number, parts, configParts byte, items ...string) []byte {
 	return []byte("\x00\x00\x00\x00\x00\x00\x00\x05\x00" + string(number) + "\x00" + string(parts) + "\x00" + string(configParts) + strings.Join(items, ""))
 }
 
+// Parts as a newer host of the same version may write them: a kind of item, and after the
+// last field of each item something, that are not known here.
+var (
+	newerVIP    = "\x01\x00\x19\x03web\x02\xff\x64" + "\x00\x00\x00\x00\x00\x00\x00\x01" + "\x00\x00\x03\xe8" + "\x00" + "\x00" + "\x00" + "new"
+	newerHears  = "\x02\x00\x18\x03lb2" + "\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02" + "\x00" + "new"
+	newerConfig = "\x03\x00\x09\x03key\x01v" + "new"
+	newerKind   = "\x09\x00\x03new"
+)
+
 // TestNewer: what a newer host may add is skipped.
 func TestNewer(t *testing.T) {
 	t.Parallel()
-	const vip = "\x03web\x02\xff\x64" + "\x00\x00\x00\x00\x00\x00\x00\x01" + "\x00\x00\x03\xe8" + "\x00" + "\x00" + "\x00"
-	p, err := ParsePart(payload(1, 1, 0, "\x09\x00\x03new", "\x01\x00\x19"+vip+"new"))
+	p, err := ParsePart(payload(1, 1, 1, newerKind, newerVIP, newerKind, newerHears))
 	must(t, err)
-	want := []VIP{{Name: "web", Role: Active, Held: true, Eligible: true, Asks: true, Priority: 100, Epoch: 1, Interval: time.Second}}
-	if diff := cmp.Diff(want, p.State.VIPs, byAddr); diff != "" {
+	want := State{
+		Seq: 5, VIPs: []VIP{{Name: "web", Role: Active, Held: true, Eligible: true, Asks: true, Priority: 100, Epoch: 1, Interval: time.Second}},
+		Hears: []Hears{{Node: "lb2", Boot: 1, Seq: 2}},
+	}
+	if diff := cmp.Diff(want, p.State, byAddr); diff != "" {
 		t.Errorf("read (-want +got)\n%s", diff)
+	}
+	p, err = ParsePart(payload(2, 1, 1, newerConfig, newerKind))
+	must(t, err)
+	if diff := cmp.Diff(State{Seq: 5, Config: map[string]string{"key": "v"}}, p.State, byAddr); diff != "" {
+		t.Errorf("configuration (-want +got)\n%s", diff)
 	}
 }
 

@@ -1,6 +1,7 @@
 package pair
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,6 +16,8 @@ func FuzzParsePart(f *testing.F) {
 			f.Add(parts.At(i))
 		}
 	}
+	f.Add(payload(1, 1, 0, newerKind, newerVIP, newerHears))
+	f.Add(payload(2, 1, 1, newerConfig, newerKind))
 	f.Add(payload(1, 1, 0, "\x09\x00\x03new", "\x02\x00\x15\x03lb2"+"\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02"+"\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ParsePart(b)
@@ -38,6 +41,9 @@ func FuzzOpen(f *testing.F) {
 		f.Add(b, false)
 		f.Add(b[:len(b)-sealLen], true)
 		f.Add(b[:20], true)
+		newer := bytes.Clone(b[:len(b)-sealLen])
+		newer[4]++
+		f.Add(newer, true)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, sealed bool) {
 		key := newKey(t, secret)

@@ -1,7 +1,9 @@
 package vote
 
 import (
+	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +64,38 @@ func TestWire(t *testing.T) {
 	}
 }
 
+// newer makes the first item of a payload, behind the name of the cluster, one of a newer
+// host: with more behind its last field, and an item of a kind that is not known.
+func newer(b []byte, cluster string) []byte {
+	at := 1 + len(cluster)
+	length := binary.BigEndian.Uint16(b[at+1:])
+	end := at + itemHead + int(length)
+	b = slices.Insert(slices.Clone(b), end, 'n', 'e', 'w', 99, 0, 1, 'x')
+	binary.BigEndian.PutUint16(b[at+1:], length+3)
+	return b
+}
+
+// TestNewer: what a newer host may add is skipped.
+func TestNewer(t *testing.T) {
+	t.Parallel()
+	b := AppendCluster(nil, "blue")
+	for _, a := range someAsks {
+		b = AppendAsk(b, a)
+	}
+	_, asks, err := ParseAsks(nil, newer(b, "blue"))
+	if diff := cmp.Diff(someAsks, asks); err != nil || diff != "" {
+		t.Errorf("asks: %v (-want +got)\n%s", err, diff)
+	}
+	b = AppendCluster(nil, "blue")
+	for _, a := range someAnswers {
+		b = AppendAnswer(b, a)
+	}
+	_, answers, err := ParseAnswers(nil, newer(b, "blue"))
+	if diff := cmp.Diff(someAnswers, answers); err != nil || diff != "" {
+		t.Errorf("answers: %v (-want +got)\n%s", err, diff)
+	}
+}
+
 // TestWireRefuses: what is cut or has a wrong name is refused as a whole.
 func TestWireRefuses(t *testing.T) {
 	t.Parallel()
@@ -89,6 +123,7 @@ func FuzzAnswers(f *testing.F) {
 		b = AppendAnswer(b, a)
 	}
 	f.Add(b)
+	f.Add(newer(b, "blue"))
 	f.Add(AppendAsk(AppendCluster(nil, ""), someAsks[0]))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if cluster, list, err := ParseAnswers(nil, b); err == nil {
