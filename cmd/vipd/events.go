@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -63,8 +62,8 @@ func (a *app) events(ctx context.Context, q control.EventQuery) error {
 			return err
 		}
 		var ev control.Event
-		if err := json.Unmarshal(line, &ev); err != nil {
-			return fmt.Errorf("read an event: %w", err)
+		if err := control.Decode(line, "/v1/events", &ev); err != nil {
+			return err
 		}
 		a.dayLine(ev.Record, &day)
 		_, err := fmt.Fprintln(a.out, a.eventLine(ev.Record))

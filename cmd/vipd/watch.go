@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -172,7 +171,7 @@ func (w *watch) look(ctx context.Context) {
 	raw, err := w.client().Raw(ctx, control.PathStatus())
 	if err == nil {
 		var doc control.StatusDocument
-		if err = json.Unmarshal(raw, &doc); err == nil {
+		if err = control.Decode(raw, control.PathStatus(), &doc); err == nil {
 			doc.Status.Node = doc.Node.Name
 			w.doc, w.raw = doc, raw
 		}
@@ -187,7 +186,7 @@ func (w *watch) follow(ctx context.Context, news chan<- struct{}) {
 	for ctx.Err() == nil {
 		_ = w.client().Events(ctx, control.EventQuery{Since: since, Follow: true}, func(line []byte) error {
 			var ev control.Event
-			if err := json.Unmarshal(line, &ev); err != nil {
+			if err := control.Decode(line, "/v1/events", &ev); err != nil {
 				return err
 			}
 			since = strconv.FormatUint(ev.Seq, 10)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,8 +30,8 @@ func (a *app) whyCommand() *cobra.Command {
 				return a.printJSON(raw)
 			}
 			var e control.Explanation
-			if err := json.Unmarshal(raw, &e); err != nil {
-				return fmt.Errorf("read the explanation: %w", err)
+			if err := control.Decode(raw, "why", &e); err != nil {
+				return err
 			}
 			a.say("%s", strings.TrimSuffix(e.Text(), "\n"))
 			return nil

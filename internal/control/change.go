@@ -211,7 +211,7 @@ func decode(body []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		return problem(ProblemRequest, "the body is not what this path takes: "+err.Error())
+		return problem(ProblemRequest, badBody+err.Error())
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return problem(ProblemRequest, "the body has something after its document")

@@ -250,7 +250,7 @@ func (c Client) get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return err
 	}
-	return decodeAnswer(raw, path, into)
+	return Decode(raw, path, into)
 }
 
 // post changes something. A nil request is an empty body.
@@ -266,15 +266,7 @@ func (c Client) post(ctx context.Context, path string, req, into any) error {
 	if err != nil {
 		return err
 	}
-	return decodeAnswer(raw, path, into)
-}
-
-// decodeAnswer reads what the daemon wrote.
-func decodeAnswer(raw []byte, path string, into any) error {
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("read the answer to %s: %w", path, err)
-	}
-	return nil
+	return Decode(raw, path, into)
 }
 
 // exchange sends a request and reads the whole answer.
@@ -340,6 +332,7 @@ func (c Client) once(ctx context.Context, method, path string, body []byte) (io.
 	if json.Unmarshal(raw, p) != nil || p.Type == "" {
 		return nil, fmt.Errorf("ask for %s: the daemon answered %s", path, res.Status)
 	}
+	p.foreign()
 	return nil, p
 }
 

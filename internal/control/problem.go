@@ -40,6 +40,12 @@ const (
 	ProblemTimeout      = "vipd:timeout"          // 504: may still be carried out
 )
 
+// Beginnings of details that a client looks at.
+const (
+	noPath  = "no such path: "
+	badBody = "the body is not what this path takes: "
+)
+
 // kinds maps a type of problem to its title and HTTP status.
 var kinds = map[string]struct {
 	title  string

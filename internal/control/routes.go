@@ -93,7 +93,7 @@ func (s *Server) mux(routes []route) http.Handler {
 		byPath[r.path][r.method] = r
 	}
 	none := func(w http.ResponseWriter, r *http.Request) {
-		problem(ProblemNotFound, "no such path: "+r.URL.Path).write(w)
+		problem(ProblemNotFound, noPath+r.URL.Path).write(w)
 	}
 	mux.HandleFunc("/", none)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
