@@ -2,6 +2,7 @@ package labs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,13 +101,21 @@ type agent struct {
 	socket string
 	args   []string // more of vipd run
 	slow   int      // upgrades that the machine was too slow for
+
+	program string // the vipd that it runs, "" = the one under test
 }
 
 // vipd starts an agent on a host with the given configuration, and more
 // arguments of vipd run.
 func (p *pair) vipd(h *testenv.Host, config string, args ...string) *agent {
 	p.t.Helper()
-	a := &agent{t: p.t, host: h, args: args, config: filepath.Join(h.Dir(), "vipd.toml"), socket: filepath.Join(h.Dir(), "vipd.sock")}
+	return p.runs("", h, config, args...)
+}
+
+// runs starts an agent of a program, "" = the one under test.
+func (p *pair) runs(program string, h *testenv.Host, config string, args ...string) *agent {
+	p.t.Helper()
+	a := &agent{t: p.t, host: h, args: args, program: program, config: filepath.Join(h.Dir(), "vipd.toml"), socket: filepath.Join(h.Dir(), "vipd.sock")}
 	a.write(config)
 	a.start()
 	p.t.Cleanup(func() {
@@ -129,7 +138,7 @@ func (a *agent) start() {
 	a.t.Helper()
 	var err error
 	args := append([]string{"run", "--config", a.config, "--socket", a.socket, "--state-dir", a.host.Dir()}, a.args...)
-	a.proc, err = a.host.Start(exec.Command(binary, args...))
+	a.proc, err = a.host.Start(exec.Command(cmp.Or(a.program, binary), args...))
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -176,8 +185,14 @@ func (a *agent) wait(limit time.Duration, what string, do func(context.Context) 
 // outputs.
 func (a *agent) run(args ...string) (code int, stdout, stderr string) {
 	a.t.Helper()
+	return a.asked(binary, args...)
+}
+
+// asked is what a command of another vipd says of the agent.
+func (a *agent) asked(program string, args ...string) (code int, stdout, stderr string) {
+	a.t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.Command(binary, append([]string{"--socket", a.socket}, args...)...)
+	cmd := exec.Command(program, append([]string{"--socket", a.socket}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	if cmd.ProcessState == nil {

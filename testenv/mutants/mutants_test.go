@@ -2,8 +2,6 @@ package mutants
 
 import (
 	"context"
-	"encoding/json"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -11,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vipd/vipd/testenv/variant"
 )
 
 // mutant is a way to break the product, and who finds that out.
@@ -82,34 +82,12 @@ func (m mutant) caught(t *testing.T) {
 // overlay writes the files as they are to be, and returns what tells the compiler.
 func (m mutant) overlay(t *testing.T) string {
 	t.Helper()
-	dir, files := t.TempDir(), map[string]string{}
+	var edits []variant.Edit
 	for _, e := range m.edits {
-		path, err := filepath.Abs(filepath.Join(root, e.file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		from := path
-		if files[path] != "" {
-			from = files[path] // as an edit before has left it
-		}
-		text, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(text), e.old); n != 1 {
-			t.Fatalf("%s has this %d times, not once:\n%s", e.file, n, e.old)
-		}
-		files[path] = filepath.Join(dir, filepath.Base(path))
-		if err := os.WriteFile(files[path], []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		edits = append(edits, variant.Edit{File: e.file, Old: e.old, New: e.new})
 	}
-	overlay, err := json.Marshal(map[string]any{"Replace": files})
+	file, err := variant.Overlay(root, t.TempDir(), edits)
 	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
