@@ -95,6 +95,11 @@ func (e *Engine) pairUnfit(now time.Time, v *vip, kind DrillKind) string {
 			return fmt.Sprintf("the configuration of %s differs: %s", p.name, p.drift[0])
 		}
 	}
+	for _, m := range v.peers() {
+		if voter := e.voteless(now, m); voter != "" {
+			return fmt.Sprintf("%s has not the vote of %s: if a peer failed in the drill, nobody might have a majority", m.name, voter)
+		}
+	}
 	for _, x := range e.fences {
 		if x.f.Status(now).Unprotected {
 			return fmt.Sprintf("%s is unprotected, nothing could cut it off: vipd fence list", x.peer)
@@ -103,6 +108,18 @@ func (e *Engine) pairUnfit(now time.Time, v *vip, kind DrillKind) string {
 	shoots := func(o *vip) bool { return o.cfg.Takeover != TakeoverVRRP }
 	if i := slices.IndexFunc(e.vips, shoots); kind == DrillLink && (i >= 0 || len(e.cfg.Fences) > 0) {
 		return "a host that falls silent may be cut off for good, as peers are fenced here: use another kind"
+	}
+	return ""
+}
+
+// voteless names a voter whose vote v has not, "" when there is none.
+func (e *Engine) voteless(now time.Time, v *vip) string {
+	if s := e.votesStatus(now, v); s != nil {
+		for _, vote := range s.Votes {
+			if !vote.Counts {
+				return vote.Voter
+			}
+		}
 	}
 	return ""
 }

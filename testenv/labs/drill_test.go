@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -212,4 +213,79 @@ func TestDrillBroken(t *testing.T) {
 	if !p.hosts[0].Holds(netip.MustParseAddr("192.0.2.102")) {
 		t.Error("news is not back")
 	}
+}
+
+// TestDrillVotes: a VIP that is taken by votes is drilled as any other: the witness and
+// the peer promise theirs to the host that is to have it, and back.
+func TestDrillVotes(t *testing.T) {
+	v := newVoted(t, brisk, "")
+	v.lb1.hears("lb2")
+	v.lb1.compares()
+	v.lb1.expect(6, "use another kind", "drill", "web", "--kind", "link")
+	mark := time.Now()
+	d := v.lb1.drill(0, "web")
+	if !d.Passed || d.Peer != "lb2" || d.Client == nil || !d.Client.OK {
+		t.Errorf("%+v", d)
+	}
+	v.lb1.waitState("web", "ACTIVE")
+	v.lb2.waitState("web", "BACKUP")
+	v.answeredBy(v.probes, "lb1")
+	v.gap(v.probes, "drill", mark, 100*time.Millisecond, v.lb1, v.lb2)
+	v.neverTwo()
+}
+
+// TestDrillVotesBroken: a standby that does not answer fails the drill, and the witness
+// gives its vote back to the holder. Without the witness nothing is drilled: the peer's
+// vote alone would decide whether anybody may have the VIP again.
+func TestDrillVotesBroken(t *testing.T) {
+	v := newVoted(t, calm, "")
+	v.lb1.hears("lb2")
+	v.lb1.compares()
+	v.lb2.signal(syscall.SIGSTOP)
+	d := v.lb1.drill(1, "web", "--within", "1s")
+	if d.Passed || !strings.Contains(d.Why, "no peer held it") {
+		t.Errorf("%+v", d)
+	}
+	v.lb1.waitState("web", "ACTIVE")
+	v.answeredBy(v.probes, "lb1")
+	v.lb2.signal(syscall.SIGCONT)
+	v.lb2.waitState("web", "BACKUP")
+	v.lb1.hears("lb2")
+	v.killWitness()
+	v.lb1.eventually(20*time.Second, "to miss the witness", func() bool { return strings.Contains(v.lb1.must("why", "web"), "2 of 3 votes") })
+	v.lb1.eventually(40*time.Second, "to refuse for it", func() bool {
+		code, _, errs := v.lb1.run("drill", "web")
+		return code == 6 && strings.Contains(errs, "web has not the vote of rack3")
+	})
+	v.oneAtMost()
+}
+
+// TestDrillFence: the devices that could cut a peer off are read, by real agents, and
+// nothing moves. One that cannot be reached, or says nothing, fails the drill.
+func TestDrillFence(t *testing.T) {
+	f := newFenced(t, calm, false, testenv.FenceWorks, testenv.FenceWorks)
+	f.lb2.expect(0, "first reads on for lb1", "drill", "web", "--kind", "fence-test")
+	f.lb2.expect(0, "second reads on for lb1", "drill", "web", "--kind", "fence-test")
+	for _, broken := range []testenv.FenceBehaviour{testenv.FenceDead, testenv.FenceHangs} {
+		f.devices[0][1].Become(broken)
+		d := f.lb2.drill(1, "web", "--kind", "fence-test")
+		if d.Passed || !strings.Contains(d.Why, "second ") {
+			t.Errorf("%s: %+v", broken, d)
+		}
+	}
+	f.devices[0][1].Become(testenv.FenceWorks)
+	if d := f.lb2.drill(0, "web", "--kind", "fence-test"); !d.Passed {
+		t.Errorf("%+v", d)
+	}
+	var ended []string
+	for _, e := range f.lb2.events("drill") {
+		ended = append(ended, e.Reason+" "+e.To)
+	}
+	const passed, failed = "fence-test passed", "fence-test failed"
+	if want := []string{passed, passed, failed, failed, passed}; !slices.Equal(ended, want) {
+		t.Errorf("events %v, want %v", ended, want)
+	}
+	f.answeredBy(f.probes, "lb1")
+	f.oneAtMost()
+	f.shots(0, 0)
 }

@@ -130,6 +130,29 @@ func TestMixedChannel(t *testing.T) {
 	p.lossless(w.probes, "failover of one release", mark, time.Now(), lb1, lb2)
 }
 
+// TestMixedChannelFenced: where takeovers wait for a fence, and the hosts speak two
+// versions of the channel, nobody has the other one's word, not even a last one: who ends
+// politely is cut off as one that falls silent. docs/operations.md tells what to do.
+func TestMixedChannelFenced(t *testing.T) {
+	other := releaseOf(t, "channel")
+	for name, end := range map[string]func(*agent){
+		"killed": (*agent).kill, "stopped": (*agent).stop, "drained": func(a *agent) { a.must("drain", "--wait") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFenced(t, brisk, false, testenv.FenceWorks, testenv.FenceWorks)
+			f.lb2.stop()
+			f.lb2.program = other
+			f.lb2.start()
+			f.lb2.waitState("web", "BACKUP")
+			f.lb2.eventually(5*time.Second, "to say which version lb1 speaks", func() bool { return strings.Contains(f.lb2.must("status"), "SPEAKS VERSION 1") })
+			end(f.lb1)
+			f.takenOver()
+			f.oneAtMost()
+			f.shots(1, 0)
+		})
+	}
+}
+
 // gap demands that since a time no probes were lost for longer than that, unless the
 // machine did not run one of the agents meanwhile.
 func (p *pair) gap(probes *testenv.Prober, what string, since time.Time, most time.Duration, agents ...*agent) {
