@@ -3,6 +3,7 @@ package labs
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,6 +61,33 @@ func TestMixedVotes(t *testing.T) {
 	v.lb2.waitState("web", "BACKUP")
 	v.lb2.hears("lb1")
 	v.lb1.kill()
+	v.lb2.waitState("web", "ACTIVE")
+	v.answeredBy(v.probes, "lb2")
+	v.oneAtMost()
+}
+
+// TestMixedWitness: a witness of another channel version is as one that is not there. The
+// hosts vote for each other, and when one of them is gone nobody has a majority.
+func TestMixedWitness(t *testing.T) {
+	other := releaseOf(t, "channel")
+	v := newVoted(t, calm, "preempt = false")
+	v.killWitness()
+	var err error
+	v.witness, err = v.rack3.Start(exec.Command(other, "witness", "--name", "rack3", "--key-file", v.key(v.rack3), "--max-ttl", "5s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.lb1.eventually(20*time.Second, "to have two votes", func() bool { return strings.Contains(v.lb1.must("why", "web"), "2 of 3 votes") })
+	v.answeredBy(v.probes, "lb1")
+	v.lb1.kill()
+	v.lb2.eventually(20*time.Second, "to have no majority", func() bool {
+		return strings.Contains(v.lb2.must("events", "--type", "votes", "--json"), `"to":"refused"`)
+	})
+	if s := v.lb2.vip("web"); s.State != "BACKUP" || s.Held {
+		t.Errorf("lb2 is %s, held %t", s.State, s.Held)
+	}
+	v.killWitness()
+	v.startWitness()
 	v.lb2.waitState("web", "ACTIVE")
 	v.answeredBy(v.probes, "lb2")
 	v.oneAtMost()
