@@ -25,7 +25,7 @@ func (a *app) isActiveCommand() *cobra.Command {
 			var path, state string
 			var active bool
 			if vip != nil {
-				path, state, active = control.PathVIP(args[0]), control.ShownState(vip.VIP), vip.VIP.State == engine.Active
+				path, state, active = control.PathVIP(args[0]), control.ShownState(vip.VIP), vip.VIP.State == engine.Active && vip.VIP.Observed == nil
 			} else {
 				path, state, active = control.PathService(args[0]), string(service.Service.State), service.Service.State == engine.ServiceAnnounced
 			}

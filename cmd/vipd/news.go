@@ -28,8 +28,15 @@ func news(doc control.StatusDocument) []item {
 	add := func(rank int, s style, format string, args ...any) {
 		list = append(list, item{rank, s, fmt.Sprintf(format, args...)})
 	}
+	if doc.Node.Observing {
+		add(1, yellow, "vipd only observes: states in brackets are what would be, and another daemon has the addresses%s", unobserved(doc))
+	}
 	for _, v := range doc.VIPs {
 		switch {
+		case v.Observed != nil:
+			if len(v.Observed.Differences) > 0 {
+				add(1, yellow, "%s %s (vipd why %s)", v.Name, control.ObservedWords(*v.Observed), v.Name)
+			}
 		case v.Drained != nil:
 		case v.State == engine.Fault:
 			add(worstRank, red, "%s is in FAULT: %s (vipd why %s)", v.Name, faultReason(v), v.Name)
@@ -89,6 +96,14 @@ func news(doc control.StatusDocument) []item {
 	}
 	slices.SortStableFunc(list, func(a, b item) int { return cmp.Compare(a.rank, b.rank) })
 	return list
+}
+
+// unobserved says what is left out of an observation.
+func unobserved(doc control.StatusDocument) string {
+	if doc.Node.Unobserved == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; anycast services are left out (%d)", doc.Node.Unobserved)
 }
 
 // faultReason is why a VIP is in Fault, in one line.

@@ -29,6 +29,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&opts.ConfigPath, "config", "c", defaultConfig, "configuration file")
 	cmd.Flags().StringVar(&opts.StateDir, "state-dir", "/var/lib/vipd", "directory for what outlives a restart")
 	cmd.Flags().StringVar(&opts.Record, "record", "", "record all that decides to this file, for vipd replay")
+	cmd.Flags().BoolVar(&opts.Observe, "observe", false, "hear, check and decide, and do nothing: report where what is differs")
 	cmd.Flags().Var(&size{&opts.RecordMax}, "record-max", "end the recording at this size")
 	return cmd
 }

@@ -98,6 +98,9 @@ func header(doc control.StatusDocument) string {
 	if n.Config.Hash != "" {
 		words = append(words, fmt.Sprintf("config %s (%s ago)", shortHash(n.Config.Hash), ago(n.Config.Loaded)))
 	}
+	if n.Observing {
+		return strings.Join(append(words, "OBSERVES ONLY: holds nothing, sends nothing"), "  ")
+	}
 	return strings.Join(append(words, service(doc.Status)), "  ")
 }
 
@@ -144,11 +147,19 @@ func vipTable(doc control.StatusDocument, wide bool) *table {
 			cell{text: addresses(v, wide)},
 			cell{text: control.Age(doc.Now.Sub(v.Since))},
 			cell{text: activeHost(v)},
-			cell{text: v.Why},
+			cell{text: whyCell(v)},
 		)
 	}
 	tab.drop()
 	return tab
+}
+
+// whyCell is why a VIP is as it is; of a vipd that only observes, whether that is so.
+func whyCell(v engine.VIPStatus) string {
+	if v.Observed != nil {
+		return control.ObservedWords(*v.Observed)
+	}
+	return v.Why
 }
 
 // stateStyle makes states stand out.
@@ -197,6 +208,8 @@ func joinAddresses(v engine.VIPStatus) string {
 // activeHost says who is Active.
 func activeHost(v engine.VIPStatus) string {
 	switch {
+	case v.Observed != nil:
+		return control.ObservedHolder(*v.Observed)
 	case v.State == engine.Active:
 		return "this host"
 	case v.Active != nil:

@@ -44,17 +44,24 @@ func (a *app) printVIP(doc control.VIPDocument) {
 		}
 	}
 	row("why", "%s", v.Why)
+	if v.Observed != nil {
+		row("observes", "it is with %s; vipd %s", control.ObservedHolder(*v.Observed), control.ObservedWords(*v.Observed))
+	}
 	for i, b := range v.Blockers {
 		row(once(i, "blocked by"), "%s", b.Text)
 	}
-	row("stage", "%s", stageWords(v))
+	if v.Observed == nil {
+		row("stage", "%s", stageWords(v))
+	}
 	for i, p := range v.Addresses {
 		row(once(i, "addresses"), "%s%s", p, heldWord(v))
 	}
 	row("election", "vrid %d on %s, version %d over %s%s", v.VRID, v.Interface, v.Version, v.Family, groupWord(v))
 	row("priority", "%s", priorityWords(v.Priority))
 	row("active", "%s", activeWords(v, now))
-	row("lease", "%s", leaseWords(v.Lease, now))
+	if v.Observed == nil {
+		row("lease", "%s", leaseWords(v.Lease, now))
+	}
 	row("standby", "%s", v.Standby)
 	if !v.Proven.IsZero() {
 		row("proven", "a failover, %s ago", control.Age(now.Sub(v.Proven)))
@@ -137,7 +144,7 @@ func priorityWords(p engine.PriorityStatus) string {
 
 // activeWords says who is Active and when it was heard.
 func activeWords(v engine.VIPStatus, now time.Time) string {
-	if v.Active == nil {
+	if v.Active == nil || v.Observed != nil {
 		return activeHost(v)
 	}
 	text := fmt.Sprintf("%s with priority %d, heard %s ago, every %s", v.Active.Address, v.Active.Priority,

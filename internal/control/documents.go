@@ -52,6 +52,9 @@ type Node struct {
 	Events   EventsStatus `json:"events"`
 
 	Recording *RecordingStatus `json:"recording,omitempty"` // of vipd run --record
+
+	Observing  bool `json:"observing,omitempty"`  // vipd run --observe: nothing is held or sent, all states are what would be
+	Unobserved int  `json:"unobserved,omitempty"` // anycast services, which are left out of that
 }
 
 // EventsStatus tells how well the history is kept over a restart.

@@ -18,7 +18,7 @@ var recordTypes = []engine.RecordType{
 	engine.RecordAddress, engine.RecordLost, engine.RecordConflict, engine.RecordPeer,
 	engine.RecordLease, engine.RecordDrift, engine.RecordHandover, engine.RecordFence, engine.RecordVotes,
 	engine.RecordDrain, engine.RecordNotify, engine.RecordBeforeHold, engine.RecordFailover, engine.RecordDrill, engine.RecordReload, engine.RecordResume, engine.RecordStart, engine.RecordStop,
-	engine.RecordRecording,
+	engine.RecordRecording, engine.RecordObserve,
 }
 
 // RecordTypes lists the types of records that events can be filtered by.

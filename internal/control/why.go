@@ -58,9 +58,13 @@ func (e *Explanation) remedy(format string, args ...any) {
 const Drained = "DRAINED"
 
 // ShownState is the state as it is shown to operators: the engine's, or DRAINED
-// once an operator has taken the VIP out of service and it has left Active.
+// once an operator has taken the VIP out of service and it has left Active. That of
+// a vipd that only observes is in brackets: it would be so.
 func ShownState(v engine.VIPStatus) string {
-	if v.Drained != nil && v.State != engine.Active {
+	switch {
+	case v.Observed != nil:
+		return "(" + string(v.State) + ")"
+	case v.Drained != nil && v.State != engine.Active:
 		return Drained
 	}
 	return string(v.State)
@@ -102,6 +106,7 @@ func Why(s engine.Status, name string) (Explanation, error) {
 		Since: v.Since, Reason: v.Reason, Because: []string{}, Remedies: []string{},
 	}
 	e.Headline = fmt.Sprintf("%s is %s on %s %s.", name, e.State, s.Node, since(v.Since, s.Now))
+	whyObserved(e, s, v)
 	whyEntered(e, v)
 	whyDrained(e, s, v.Name, v.Drained)
 	switch v.State {
@@ -157,12 +162,15 @@ func whyActive(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	case h != nil:
 		e.because("Its addresses are not opened yet: it waits for before_hold of %s, which has run for %s.", h.VIP, Age(s.Now.Sub(h.Since)))
 		e.remedy("before_hold of %s ends, or its time does, in %s at most", h.VIP, Age(h.Until.Sub(s.Now)))
+	case v.Observed != nil: // told
 	case v.Held && v.Stage == engine.Held:
 		e.because("The kernel has its addresses: %s.", joinPrefixes(v.Addresses))
 	default:
 		e.because("The kernel does not have its addresses yet: it waits at the stage %q.", v.Stage)
 	}
-	whyLease(e, v)
+	if v.Observed == nil {
+		whyLease(e, v)
+	}
 	whyVotes(e, s, v)
 	whyPriority(e, s, v)
 	if a := v.Active; a != nil {
@@ -179,7 +187,7 @@ func whyActive(e *Explanation, s engine.Status, v engine.VIPStatus) {
 	}
 	lostTerms(e, s, v)
 	faultTracks(e, s, v)
-	if v.Drained == nil {
+	if v.Drained == nil && v.Observed == nil {
 		e.remedy("vipd failover %s   gives it to a peer once", v.Name)
 		e.remedy("vipd drain %s   takes it out of service here until: vipd undrain %s", v.Name, v.Name)
 	}

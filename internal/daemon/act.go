@@ -17,6 +17,9 @@ import (
 
 // do carries out an action, or hands it to the edge that does. It never waits.
 func (d *Daemon) do(now time.Time, a engine.Action) {
+	if d.pretend(a) {
+		return
+	}
 	switch a := a.(type) {
 	case engine.SendAdvert:
 		d.queueAdvert(a)
@@ -136,6 +139,7 @@ func (d *Daemon) queueAdvert(a engine.SendAdvert) {
 // send sends what this turn has to send: adverts of VIPs whose leases are
 // refreshed, then word to the peers.
 func (d *Daemon) send() {
+	d.pretended()
 	for lost := d.leases.refresh(); len(lost) > 0; lost = d.leases.refresh() {
 		for _, name := range lost {
 			for _, p := range d.dirty {
@@ -228,6 +232,9 @@ func (d *Daemon) hearing(ctx context.Context, link string) {
 // watch tells the edges of links what to look at and listen for.
 func (d *Daemon) watch(cfg *config.Config) {
 	d.monitor.SetNames(d.watched(cfg))
+	if d.shadow != nil {
+		return // what others announce is theirs
+	}
 	claims := map[int][]netip.Addr{}
 	for _, v := range cfg.Engine.VIPs {
 		if l := d.links[v.Interface]; l.Present {
@@ -269,10 +276,14 @@ func (d *Daemon) engineLink(name string) engine.Link {
 		Name: name, Present: l.Present, Up: l.Up, MAC: l.MAC.String(), Addresses: slices.Clone(l.Addresses),
 		Deaf4: d.ports[portKey{name, true}].deafness(), Deaf6: d.ports[portKey{name, false}].deafness(),
 	}
-	for _, v := range d.cfg.Load().Engine.VIPs {
+	vips := d.cfg.Load().Engine.VIPs
+	for _, v := range vips {
 		if v.VMAC && v.Interface == name {
 			out.Addresses = append(out.Addresses, d.links[d.device(name, true, v.VRID, v.Family4())].Addresses...)
 		}
+	}
+	if d.shadow != nil {
+		out.Addresses = d.shadow.seenAs(name, out.Addresses, vips)
 	}
 	return out
 }

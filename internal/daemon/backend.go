@@ -25,6 +25,7 @@ func (d *Daemon) Status(ctx context.Context) (control.StatusDocument, error) {
 	}
 	cfg := d.cfg.Load()
 	d.authenticated(cfg, doc.VIPs)
+	d.shadow.disclose(&doc, cfg)
 	doc.Node.Name = cfg.Engine.Node
 	d.reloads.mu.Lock()
 	doc.Node.Config = d.reloads.status
@@ -94,6 +95,9 @@ func (d *Daemon) Config(effective bool) string {
 
 // Do implements control.Commander.
 func (d *Daemon) Do(ctx context.Context, ev engine.Event) (engine.Answer, error) {
+	if _, noted := ev.(engine.Noted); d.shadow != nil && !noted {
+		return engine.Answer{Refused: true, Text: "this vipd only observes (vipd run --observe): it holds nothing that it could move"}, nil
+	}
 	answer, err := ask(ctx, d, func(time.Time) <-chan engine.Answer { return d.command(ev) })
 	if err != nil {
 		return engine.Answer{}, err

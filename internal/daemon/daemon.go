@@ -42,6 +42,7 @@ type Options struct {
 	Socket     string // control socket instead of the configured one, "" = configured
 	Record     string // file that gets all that the engine is given, "" = none
 	RecordMax  int64  // bytes of it
+	Observe    bool   // decide and do nothing; nothing is kept then either
 	Version    string
 	Revision   string
 	Log        *slog.Logger
@@ -92,6 +93,7 @@ type Daemon struct {
 	client    *client // of a drill, nil = none looks; used in turns only
 	pair      pairing
 	votes     *votes
+	shadow    *shadow // nil unless it only observes
 	speaker   bgpSpeaker
 	pings     atomic.Uint64           // of systemd's watchdog
 	portList  atomic.Pointer[[]*port] // the same as ports, for readers outside of turns
@@ -111,6 +113,10 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 	if err != nil {
 		return nil, problems, err
 	}
+	var watching *shadow
+	if opts.Observe {
+		watching, opts.StateDir = newShadow(), "" // what a vipd that acts will keep there is none of ours
+	}
 	log := opts.Log
 	d := &Daemon{
 		opts: opts, log: log, clock: clock, drains: newDrains(opts.StateDir),
@@ -118,7 +124,7 @@ func New(opts Options) (*Daemon, *config.Problems, error) {
 		ports: map[portKey]*port{}, links: map[string]netif.Link{}, leaving: map[string]bool{}, waiting: map[uint64]chan engine.Answer{},
 		monitor: netif.NewMonitor(log), addresses: netif.NewAddresses(log), announcer: netif.NewAnnouncer(log), claims: netif.NewClaims(log),
 		probes: probe.NewRunner(probe.Settings{User: scriptUser(cfg), Log: log}), hooks: hook.NewRunner(log), first: cfg, timings: metrics.NewTimings(), takeovers: takeovers{},
-		leases: newLeases(), fences: newFences(opts.StateDir, agent.NewRunner(log)), votes: newVotes(), proven: newProven(opts.StateDir),
+		leases: newLeases(), fences: newFences(opts.StateDir, agent.NewRunner(log)), votes: newVotes(), shadow: watching, proven: newProven(opts.StateDir),
 	}
 	d.cfg.Store(cfg)
 	d.journal = journal.Open(journal.Options{
@@ -158,9 +164,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	d.started = time.Now()
 	left, stay := d.goesOn(cfg)
-	if err := netif.RemoveLeftovers(d.log, append(stay, stays(cfg)...)); err != nil {
-		d.log.Warn("look for leftovers of an earlier run", "error", err)
-	}
+	d.tidy(append(stay, stays(cfg)...))
 	d.reloads.loaded(d.started)
 	d.eng = engine.New(d.started)
 	if err := d.record(cfg.Engine.Node); err != nil {
@@ -185,6 +189,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { d.hangups(run); return nil })
 	edges.Go(func() error { d.reverts(run); return nil })
 
+	if d.shadow != nil {
+		edges.Go(func() error { d.look(run); return nil })
+	}
 	if d.recorder != nil {
 		edges.Go(func() error { d.recorder.Run(run, d.recordingEnded); return nil })
 	}
@@ -192,7 +199,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	edges.Go(func() error { d.keepDrains(run); return nil })
 	edges.Go(func() error { d.keepProven(run); return nil })
 	edges.Go(func() error { d.fence(run); return nil }) // writes what has been read by now
-	d.notify("READY=1\nSTATUS=running with " + d.opts.ConfigPath)
+	d.notify("READY=1\nSTATUS=" + d.word() + " with " + d.opts.ConfigPath)
 	edges.Go(func() error { d.watchdog(run); return nil })
 
 	err = d.work(ctx, run)
@@ -210,6 +217,26 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tidy removes what an earlier run left, but for stay. Who only observes touches
+// nothing.
+func (d *Daemon) tidy(stay []netif.Wanted) {
+	if d.shadow != nil {
+		d.log.Warn("observes only: adds no address and sends nothing", "config", d.opts.ConfigPath)
+		return
+	}
+	if err := netif.RemoveLeftovers(d.log, stay); err != nil {
+		d.log.Warn("look for leftovers of an earlier run", "error", err)
+	}
+}
+
+// word is what the daemon does, in one.
+func (d *Daemon) word() string {
+	if d.shadow != nil {
+		return "observing"
+	}
+	return "running"
 }
 
 // begin is the first turn: the configuration, and what the last run left and knew.

@@ -55,7 +55,7 @@ func sinceBooted() (time.Duration, error) {
 // configured as they are. Without a place to leave word there are none.
 func (d *Daemon) keepable() (names []string) {
 	cfg := d.cfg.Load().Engine
-	if !cfg.Keep || len(cfg.VIPs) == 0 {
+	if !cfg.Keep || len(cfg.VIPs) == 0 || d.shadow != nil {
 		return nil
 	}
 	err := errors.New("there is no state directory")

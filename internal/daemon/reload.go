@@ -152,14 +152,20 @@ func (d *Daemon) configure(cfg *config.Config, actor engine.Actor) {
 	for name := range cfg.Engine.Services {
 		delete(d.leaving, serviceOwner+name)
 	}
-	d.configureHooks(d.cfg.Load(), cfg)
+	if d.shadow == nil {
+		d.configureHooks(d.cfg.Load(), cfg)
+	}
 	d.cfg.Store(cfg)
 	d.probes.Configure(probe.Settings{User: scriptUser(cfg), Log: d.log})
-	d.configureFences(cfg)
 	d.openPorts(cfg)
-	d.configurePair(cfg)
-	d.configureVotes(cfg)
-	d.step(engine.Configure{Config: cfg.Engine, Actor: actor})
+	if d.shadow == nil {
+		d.configureFences(cfg)
+		d.configurePair(cfg)
+		d.configureVotes(cfg)
+	} else {
+		d.configureShadow(cfg)
+	}
+	d.step(engine.Configure{Config: d.decides(cfg), Actor: actor})
 	d.watch(cfg)
 }
 

@@ -282,6 +282,7 @@ const (
 	RecordResume     RecordType = "resume" // what the last run left goes on in place, or does not
 	RecordStop       RecordType = "stop"
 	RecordRecording  RecordType = "recording" // of the engine's input, by run --record
+	RecordObserve    RecordType = "observe"   // what is differs from what vipd would do, by run --observe
 )
 
 // Severity orders records by how much they matter to whoever is on call.

@@ -67,6 +67,8 @@ type VIPStatus struct {
 
 	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it
 
+	Observed *ObservedStatus `json:"observed,omitempty"` // absent unless vipd only observes: all else is what it would do
+
 	AdvertsSent      uint64            `json:"adverts_sent"`
 	AdvertsReceived  uint64            `json:"adverts_received"`
 	Disbelieved      uint64            `json:"adverts_disbelieved"` // they say what no host of the pair says of itself

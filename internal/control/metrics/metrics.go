@@ -121,12 +121,16 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	m.gauge(descRestart, truth(doc.Node.Config.RestartRequired || doc.Node.Replaced))
 	m.gauge(descReady, truth(len(control.NotReady(doc.Status)) == 0))
 	m.gauge(descDrained, truth(doc.Drained))
+	m.gauge(descObserving, truth(doc.Node.Observing))
 	m.counter(descWatchdog, doc.Node.Watchdog)
 	if ev := doc.Node.Events; ev.Path != "" {
 		m.gauge(descUnsaved, float64(ev.Unsaved))
 		m.counter(descLostEvents, ev.Dropped)
 	}
 	for _, v := range doc.VIPs {
+		if m.observed(v); doc.Node.Observing {
+			continue // this host has no part in it
+		}
 		m.vip(v, doc.Now)
 		if doc.Pair != nil {
 			m.gauge(descStandby, float64(control.ReadyPeers(doc.Status, v.Name)), v.Name, v.Interface, strconv.Itoa(int(v.VRID)), v.Family)

@@ -26,6 +26,7 @@ import (
 
 	"github.com/vipd/vipd/internal/control/controltest"
 	"github.com/vipd/vipd/internal/control/metrics"
+	"github.com/vipd/vipd/pkg/engine"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata and the table of docs/metrics.md from what the code says now")
@@ -60,6 +61,8 @@ func pair() *controltest.Daemon {
 	d.Doc.Fences = other.Doc.Fences
 	controltest.Voting(other)
 	d.Doc.VIPs[2].Votes, d.Doc.Node.Edge.Witnesses = other.Doc.VIPs[2].Votes, other.Doc.Node.Edge.Witnesses
+	d.Doc.VIPs[0].Observed = &engine.ObservedStatus{Here: true, Begun: map[string]uint64{"holder": 1, "advert": 2},
+		Differences: []engine.ObservedDifference{{Kind: "advert", Text: "this host advertises priority 100, not 150", Since: d.Doc.Now}}}
 	f := &d.Doc.Fences[0]
 	f.Proof, f.ProofRead = "lb2-pdu read off", d.Doc.Now.Add(-1500*time.Millisecond)
 	return d
@@ -103,6 +106,20 @@ func TestMute(t *testing.T) {
 	}
 	if strings.Contains(text, "vipd_vip_") {
 		t.Errorf("it says something about vips:\n%s", text)
+	}
+}
+
+// TestObserving says nothing of VIPs as if this host had them.
+func TestObserving(t *testing.T) {
+	t.Parallel()
+	d := pair()
+	d.Doc.Node.Observing = true
+	text := page(t, d)
+	if !strings.Contains(text, "\nvipd_observing 1\n") || !strings.Contains(text, "\nvipd_observe_differs{kind=\"advert\"") {
+		t.Errorf("it does not say that it observes:\n%s", text)
+	}
+	if strings.Contains(text, "vipd_vip_") {
+		t.Errorf("it says something of vips:\n%s", text)
 	}
 }
 
