@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,6 +52,7 @@ type importDocument struct {
 	Problems  *config.Problems     `json:"problems,omitempty"` // only if there are errors
 	TOML      string               `json:"toml,omitempty"`     // without -o
 	Leftover  string               `json:"leftover,omitempty"`
+	Secrets   []keepalived.Secret  `json:"secrets,omitempty"` // files to be made
 }
 
 func (i *importer) run(file string) error {
@@ -74,7 +76,7 @@ func (i *importer) run(file string) error {
 			return err
 		}
 	}
-	_, problems := config.Load(imported{text: r.TOML}, imported{}.name())
+	_, problems := config.Load(imported{text: r.TOML, secrets: r.Secrets}, imported{}.name())
 	if problems.Errors() == 0 {
 		problems = nil
 	}
@@ -120,7 +122,7 @@ func (i *importer) report(file string, r *keepalived.Result, problems *config.Pr
 		doc := importDocument{
 			Schema: "vipd.import-keepalived/v1", File: file, Host: i.host, Output: i.output,
 			Converted: r.Count(keepalived.Converted), Changed: r.Count(keepalived.Changed), Refused: r.Count(keepalived.Refused),
-			Lines: r.Findings, Problems: problems, Leftover: r.Leftover,
+			Lines: r.Findings, Problems: problems, Leftover: r.Leftover, Secrets: r.Secrets,
 		}
 		if i.output == "" {
 			doc.TOML = r.TOML
@@ -163,6 +165,12 @@ func (i *importer) summary(file string, r *keepalived.Result) {
 	if r.Leftover != "" && i.output != "" {
 		i.talk("\nblocks that were refused as a whole are in " + i.leftover())
 	}
+	if len(r.Secrets) > 0 {
+		i.talk("\nbefore vipd starts, as root: a secret is in no file but its own")
+		for _, s := range r.Secrets {
+			i.talk("  " + s.Command)
+		}
+	}
 	if i.output != "" {
 		i.talk("\nnext: vipd check-config " + i.output)
 	}
@@ -193,10 +201,24 @@ func (i *importer) findings(title string, r *keepalived.Result, v keepalived.Ver
 // disk yet.
 type imported struct {
 	disk.Reader
-	text string
+	text    string
+	secrets []keepalived.Secret // whose files need not be there yet
 }
 
 func (imported) name() string { return "vipd.toml" }
+
+// Secret implements config.Reader. One that the operator is asked for is taken to
+// be good.
+func (c imported) Secret(name string) (string, error) {
+	i := slices.IndexFunc(c.secrets, func(s keepalived.Secret) bool { return s.Name == name })
+	switch {
+	case i < 0:
+		return c.Reader.Secret(name)
+	case c.secrets[i].Key:
+		return strings.Repeat("k", 32), nil
+	}
+	return "password", nil
+}
 
 // Open implements config.Reader.
 func (c imported) Open(string) (io.ReadCloser, error) {

@@ -25,7 +25,7 @@ func Convert(fsys fs.FS, name, host string) (*Result, error) {
 	return &Result{
 		TOML: c.toml(path.Base(name)), Leftover: c.leftover.String(),
 		VIPs: len(c.vips), Groups: len(c.groups), Checks: len(c.used()),
-		Findings: c.sorted(),
+		Findings: c.sorted(), Secrets: c.secrets,
 	}, nil
 }
 
@@ -36,6 +36,8 @@ type converter struct {
 	findings []Finding
 	leftover strings.Builder
 	programs []*statement // that are run as the default user
+	secrets  []Secret
+	named    map[string]string // names of secrets by their values
 }
 
 // row says what becomes of a keyword: either the verdict and the note are always

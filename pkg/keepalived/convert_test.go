@@ -186,12 +186,20 @@ func TestUnreadable(t *testing.T) {
 // TestSecrets: a password is in no report and in no file.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
-	r := convert(t, "vrrp_instance A {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress { 192.0.2.1 }\n authentication {\n auth_type PASS\n auth_pass hunter2\n }\n}\n")
-	if all := fmt.Sprint(r); strings.Contains(all, "hunter2") {
-		t.Errorf("the password is in the result: %s", all)
-	}
-	if r.Count(Refused) == 0 {
-		t.Error("authentication is not refused")
+	const rest = "virtual_router_id 1\n virtual_ipaddress { 192.0.2.1 }\n"
+	key := strings.Repeat("hunter2-", 4)
+	for text, want := range map[string]int{
+		"interface eth0\n" + rest + "authentication {\n auth_type PASS\n auth_pass hunter2\n }\n":               1,
+		"interface eth0\n" + rest + "auth_hmac {\n key 1 " + key + "\n key 2 " + key + "x\n active_key 2\n }\n": 2,
+		rest + "authentication {\n auth_type PASS\n auth_pass hunter2\n }\n":                                    0, // no interface: kept as a leftover
+	} {
+		r := convert(t, "vrrp_instance A {\n "+text+"}\n")
+		if all := fmt.Sprint(r); strings.Contains(all, "hunter2") {
+			t.Errorf("the secret is in the result: %s", all)
+		}
+		if len(r.Secrets) != want || want > 0 && r.Count(Refused) > 0 {
+			t.Errorf("secrets %v, findings %v", r.Secrets, r.Findings)
+		}
 	}
 }
 

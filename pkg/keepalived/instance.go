@@ -50,6 +50,9 @@ var instanceKeywords = table[*vip]{
 	"garp_master_refresh_repeat": does(func(c *converter, _ *vip, s *statement) { c.garpRefreshRepeat(s) }),
 	"down_timer_adverts":         does(func(c *converter, _ *vip, s *statement) { c.downTimer(s) }),
 
+	"authentication": does(func(*converter, *vip, *statement) {}), // see elect
+	"auth_hmac":      does(func(*converter, *vip, *statement) {}),
+
 	"notify":                  does(func(c *converter, v *vip, s *statement) { c.notifyAlways(&v.notify, s) }),
 	"notify_master":           does(func(c *converter, v *vip, s *statement) { c.notifyState(&v.notify, "MASTER", s) }),
 	"notify_backup":           does(func(c *converter, v *vip, s *statement) { c.notifyState(&v.notify, "BACKUP", s) }),
@@ -83,9 +86,7 @@ var instanceKeywords = table[*vip]{
 	alike(Refused, "rules of policy routing may stay on both hosts: put them into systemd-networkd", "virtual_rules").
 	alike(Refused, "a contest is in `vipd events` and in vipd_vip_contests_won_total", "notify_master_rx_lower_pri").
 	alike(Refused, noteBFD, "track_bfd").
-	alike(Refused, "start ipvsadm --start-daemon by `notify`", "lvs_sync_daemon_interface").
-	alike(Refused, "vipd sends no password: take the block off keepalived on the other host first, or it will not believe vipd", "authentication").
-	alike(Refused, "vipd signs adverts by no such block yet", "auth_hmac")
+	alike(Refused, "start ipvsadm --start-daemon by `notify`", "lvs_sync_daemon_interface")
 
 const noteBFD = "BFD watches BGP neighbors here, not VIPs: with advert_interval = \"100ms\" a takeover takes 0.4 s"
 
@@ -213,6 +214,7 @@ func (c *converter) elect(v *vip) {
 	c.intervals(v)
 	c.preemption(v)
 	c.unicast(v)
+	c.authenticate(v)
 	if v.priority == 255 {
 		v.track, v.interfaces = c.faultsOnly(v, v.track), c.faultsOnly(v, v.interfaces)
 	}

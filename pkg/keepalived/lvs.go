@@ -43,7 +43,8 @@ var within = map[string][]string{
 		"MISC_CHECK", "misc_path", "misc_timeout", "misc_dynamic", "user", "BFD_CHECK", "PING_CHECK", "UDP_CHECK",
 		"payload", "require_reply", "min_reply_length", "max_reply_length", "FILE_CHECK", "track_file", "dynamic",
 	},
-	"authentication": {"auth_type", "auth_pass"},
+	"authentication": {"auth_type", "auth_pass"}, // converted, see auth.go
+	"auth_hmac":      {"key", "active_key", "anti_replay", "time_window", "mode"},
 	"SSL":            {"password", "ca", "certificate", "key"},
 	"track_group":    {"group"},
 	"bfd_instance": {

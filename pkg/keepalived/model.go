@@ -48,6 +48,7 @@ type vip struct {
 	routes     []route
 	notify     notify
 	garp       garp
+	auth       *auth // nil = adverts are not authenticated
 	group      *group
 	dropped    bool // refused as a whole
 }

@@ -36,6 +36,7 @@ type Result struct {
 	Groups   int
 	Checks   int
 	Findings []Finding // in the order of the files and lines
+	Secrets  []Secret  // that the operator puts into files, so that they are in no other
 }
 
 // Count returns how many findings have a verdict.

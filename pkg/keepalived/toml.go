@@ -169,6 +169,9 @@ func (m *vipd) vip(v *vip) []setting {
 	if v.vmac {
 		keys = append(keys, setting{"vmac", "true"})
 	}
+	if v.auth != nil {
+		keys = append(keys, v.auth.setting())
+	}
 	if len(v.track) > 0 {
 		keys = append(keys, setting{"track", tracks(v.track, m.listed(v))})
 	}

@@ -28,15 +28,20 @@ func (s *statement) word(n int) string {
 
 // subject is the statement in a report: without its block, and without secrets.
 func (s *statement) subject() string {
-	text := strings.Join(s.words, " ")
-	switch s.name() {
-	case "auth_pass", "password", "key":
-		text = s.name() + " ***"
-	}
+	text := strings.Join(s.hidden(), " ")
 	if s.opened {
 		text += " {…}"
 	}
 	return text
+}
+
+// hidden are its words without secrets.
+func (s *statement) hidden() []string {
+	switch s.name() {
+	case "auth_pass", "password", "key":
+		return []string{s.name(), "***"}
+	}
+	return s.words
 }
 
 // find returns the last statement of the block with this keyword: of a keyword
@@ -64,10 +69,10 @@ func (s *statement) values() []string {
 	return all
 }
 
-// write prints the statement as keepalived reads it.
+// write prints the statement as keepalived reads it, without secrets.
 func (s *statement) write(b *strings.Builder, indent string) {
 	b.WriteString(indent)
-	for i, w := range s.words {
+	for i, w := range s.hidden() {
 		if i > 0 {
 			b.WriteByte(' ')
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,10 @@ vrrp_instance VI_1 {
     @lb1 priority 110
     @lb2 priority 100
     advert_int 1
+    authentication {
+        auth_type PASS
+        auth_pass s3cr3t
+    }
     virtual_ipaddress {
         192.0.2.100/24
     }
@@ -232,7 +237,15 @@ func importKeepalived(t *testing.T, h *testenv.Host, conf string) string {
 	if err != nil {
 		t.Fatalf("import-keepalived: %v\n%s\n%s", err, report.String(), out)
 	}
-	return string(out)
+	if strings.Contains(string(out), "s3cr3t") || strings.Contains(report.String(), "s3cr3t") {
+		t.Error("the password is in the result")
+	}
+	// The credential, where the test may have it.
+	password := filepath.Join(h.Dir(), "password")
+	if err := os.WriteFile(password, []byte("s3cr3t\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(out), `"vrrp-VI_1-password"`, strconv.Quote(password))
 }
 
 // service makes the check of a host pass or fail.
