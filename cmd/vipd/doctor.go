@@ -8,10 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vipd/vipd/internal/control"
 	host "github.com/vipd/vipd/internal/doctor"
 	"github.com/vipd/vipd/pkg/config"
 	"github.com/vipd/vipd/pkg/config/disk"
 	"github.com/vipd/vipd/pkg/doctor"
+	"github.com/vipd/vipd/pkg/engine"
 )
 
 // doctorDocument is the JSON of vipd doctor, schema vipd.doctor/v1.
@@ -39,10 +41,11 @@ func (a *app) doctorCommand() *cobra.Command {
 				return errConfig
 			}
 			n := a.needs(conf)
-			pid, zones := a.daemon(cmd.Context())
-			f := host.Host{}.Gather(cmd.Context(), n, pid)
-			f.Zones = zones
-			var err error
+			doc, err := a.daemon(cmd.Context())
+			f := host.Host{}.Gather(cmd.Context(), n, doc.Node.PID)
+			if err == nil {
+				f.Zones, f.Held = zonesOf(doc.Status), heldBy(doc.Status)
+			}
 			if probe {
 				a.waiting("asking for the addresses of vips", host.ProbeTime)
 				if f.Probed, err = host.Probe(cmd.Context(), n); err != nil {
@@ -72,27 +75,39 @@ func (a *app) waiting(what string, length time.Duration) {
 	}
 }
 
-// daemon is the process of the daemon, 0 when none answers, and the zones of the peers
-// that it heard of.
-func (a *app) daemon(ctx context.Context) (pid int, zones map[string]string) {
+// daemon is what the daemon says of itself, if one answers.
+func (a *app) daemon(ctx context.Context) (control.StatusDocument, error) {
 	ctx, cancel := a.within(ctx, shortTime)
 	defer cancel()
-	doc, err := a.client().Status(ctx)
-	if err != nil {
-		return 0, nil
-	}
-	zones = map[string]string{}
-	if doc.Pair != nil {
-		for _, p := range doc.Pair.Peers {
+	return a.client().Status(ctx)
+}
+
+// zonesOf are the zones of the peers.
+func zonesOf(s engine.Status) map[string]string {
+	zones := map[string]string{}
+	if s.Pair != nil {
+		for _, p := range s.Pair.Peers {
 			zones[p.Name] = p.Zone
 		}
 	}
-	return doc.Node.PID, zones
+	return zones
+}
+
+// heldBy are the VIPs that the daemon holds, and why a restart would give each up.
+func heldBy(s engine.Status) map[string]string {
+	held := map[string]string{}
+	for _, v := range s.VIPs {
+		if v.Held {
+			held[v.Name] = v.Unkept
+		}
+	}
+	return held
 }
 
 // needs is what a configuration asks of the host.
 func (a *app) needs(conf *config.Config) doctor.Needs {
-	n := doctor.Needs{Socket: conf.Control.Socket, AdminGroup: conf.Control.AdminGroup, PairPort: conf.Pair.Listen.Port(), Zone: conf.Engine.Zone, Paired: conf.Engine.Pair != nil}
+	n := doctor.Needs{Socket: conf.Control.Socket, AdminGroup: conf.Control.AdminGroup, PairPort: conf.Pair.Listen.Port(), Zone: conf.Engine.Zone, Paired: conf.Engine.Pair != nil,
+		Keep: conf.Engine.Keep}
 	if a.socket != defaultSocket {
 		n.Socket = a.socket
 	}
@@ -101,7 +116,7 @@ func (a *app) needs(conf *config.Config) doctor.Needs {
 		v := e.VIPs[name]
 		n.VIPs = append(n.VIPs, doctor.VIP{
 			Name: name, Interface: v.Interface, VRID: v.VRID, Interval: v.Interval, Addresses: v.Addresses,
-			Peers: v.UnicastPeers, VMAC: v.VMAC, Routes: len(v.Routes) > 0,
+			Peers: v.UnicastPeers, VMAC: v.VMAC, Routes: len(v.Routes) > 0, Keepable: v.Keepable(),
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Services)) {

@@ -117,6 +117,7 @@ func Why(s engine.Status, name string) (Explanation, error) {
 	case engine.Fault, engine.Initialize:
 		whyNotEligible(e, s, v)
 	}
+	whyRestart(e, s, v)
 	whyAuth(e, s, v)
 	return *e, nil
 }

@@ -1,7 +1,9 @@
 package control_test
 
 import (
+	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,6 +48,22 @@ var whyPairCases = map[string]struct {
 	"pair-taking":       {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { p.VIPs[2].Role = "active" }},
 	"pair-disbelieved":  {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) { v.Disbelieved = 4711 }},
 	"pair-not-eligible": {"web", func(p *engine.PeerStatus, _ *engine.VIPStatus) { notReady(&p.VIPs[2]) }},
+	"restart-resuming": {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) {
+		v.Resuming, v.Why = "the packet filter with its lease", "goes on from the run before, silent until it has the packet filter with its lease"
+		v.Lease.Until = whyNow.Add(180 * time.Millisecond)
+		v.Unkept = "it is still being taken over"
+	}},
+	"restart-unkept":    {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) { v.Unkept = "its takeover is votes" }},
+	"restart-fell-back": {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) { v.FellBack = "its lease was over 50ms ago" }},
+	"observed-agrees": {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) {
+		v.Held, v.Observed = false, &engine.ObservedStatus{Here: true}
+	}},
+	"observed-differs": {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) {
+		v.Held, v.Observed = false, &engine.ObservedStatus{Holders: []netip.Addr{netip.MustParseAddr("192.0.2.3")}, Differences: []engine.ObservedDifference{{
+			Kind: "holder", Since: whyNow.Add(-20 * time.Second),
+			Text: "vipd would hold it here (nobody was heard), but this host has none of its addresses: 192.0.2.3 advertises it with priority 100",
+		}}}
+	}},
 	"pair-handover": {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) {
 		v.Handover = &engine.HandoverStatus{To: "lb2", Until: whyNow.Add(42 * time.Millisecond)}
 	}},
@@ -54,6 +72,25 @@ var whyPairCases = map[string]struct {
 // notReady is what a peer tells whose check fails.
 func notReady(v *engine.PeerVIPStatus) {
 	v.Role, v.Eligible, v.Blocker = "out", false, "check haproxy fails: connection refused"
+}
+
+// TestWhyResumed: that a VIP went on in place is told in the first hour.
+func TestWhyResumed(t *testing.T) {
+	t.Parallel()
+	doc := controltest.Pair()
+	v := vipOf(&doc, "web")
+	v.ResumedAfter = 61234 * time.Microsecond
+	for ago, told := range map[time.Duration]bool{time.Minute: true, 2 * time.Hour: false} {
+		doc.Status.Started = doc.Now.Add(-ago)
+		e, err := control.Why(doc.Status, "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const line = "It went on in place from the run before, 61.2ms after the last advert of that."
+		if got := slices.Contains(e.Because, line); got != told {
+			t.Errorf("%s after the start it is told: %t, in %q", ago, got, e.Because)
+		}
+	}
 }
 
 // TestWhyPair compares what operators read of leases and other hosts.

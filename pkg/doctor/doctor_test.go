@@ -47,6 +47,30 @@ func TestWell(t *testing.T) {
 	}
 }
 
+// TestRestart says what a restart keeps.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	n, f := pair()
+	for _, c := range []struct {
+		keep bool
+		held map[string]string
+		want string
+	}{
+		{false, nil, `a restart releases every vip (node.on_stop = "release"): a peer takes it`},
+		{true, map[string]string{}, "a restart keeps vips in place, and none is held here"},
+		{true, map[string]string{"web": ""}, "a restart keeps web in place; vipd drain --wait before the host itself goes down"},
+	} {
+		n.Keep, n.VIPs[0].Keepable, f.Held = c.keep, true, c.held
+		if diff := cmp.Diff([]Finding{{Level: Pass, Text: c.want}}, restart(n, f)); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	}
+	n.VIPs = nil
+	if got := restart(n, f); got[0].Text != "no vip that a restart could move" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // v6 makes the election run over IPv6.
 func v6(n *Needs) {
 	n.VIPs[0].Addresses = []netip.Prefix{netip.MustParsePrefix("fe80::10/64")}
@@ -138,6 +162,14 @@ func TestFindings(t *testing.T) {
 				f.Heard = append(f.Heard, Advert{"eth0", netip.MustParseAddr(a), 51, 100})
 			}
 		}, "vrid fail 192.0.2.3 and this host advertise vrid 51", "another vrid"},
+		"keeps, and no daemon": {func(n *Needs, _ *Facts) { n.Keep, n.VIPs[0].Keepable = true, true }, "restart skip no daemon answers", ""},
+		"keeps not yet": {func(n *Needs, f *Facts) {
+			n.Keep, n.VIPs[0].Keepable, f.Held = true, true, map[string]string{"web": "it is being handed over"}
+		}, "restart warn would release web now: it is being handed over", "drain"},
+		"cannot be kept": {func(n *Needs, f *Facts) { n.Keep, f.Held = true, map[string]string{} }, "restart warn a restart releases web: it keeps only", "drain"},
+		"keeps what is too fast": {func(n *Needs, f *Facts) {
+			n.Keep, n.VIPs[0].Keepable, n.VIPs[0].Interval, f.Held = true, true, 50*time.Millisecond, map[string]string{}
+		}, "restart warn more than 125ms gives web up", "longer"},
 		"no nft": {func(_ *Needs, f *Facts) { f.NFT, f.NFTError = nil, "not permitted" }, "firewall skip not permitted", "as root"},
 		"legacy": {func(_ *Needs, f *Facts) { f.Legacy = true }, "firewall warn iptables-legacy", "iptables-legacy-save"},
 	} {

@@ -53,6 +53,7 @@ var checks = []struct {
 	{"conflict", conflict},
 	{"vrid", vrids},
 	{"zone", zones},
+	{"restart", restart},
 }
 
 // Examine makes every check. Each has one finding at least.

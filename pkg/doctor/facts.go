@@ -13,6 +13,7 @@ type Needs struct {
 	ListenBGP  bool   // on port 179
 	BFD        bool   // UDP 3784 and 4784
 	Zone       string // failure domain of this host; "" = it does not say
+	Keep       bool   // a restart leaves VIPs to the next run (node.on_stop)
 	Paired     bool   // there is a channel to other hosts
 	PairPort   uint16 // UDP, of the channel between the hosts; 0 = none
 	Socket     string // control socket
@@ -29,6 +30,7 @@ type VIP struct {
 	Peers     []netip.Addr   // none = multicast
 	VMAC      bool
 	Routes    bool // it has routes of its own
+	Keepable  bool // its lease and its guard allow a restart in place
 }
 
 // family4 reports whether the election runs over IPv4.
@@ -47,6 +49,8 @@ type Facts struct {
 	Config map[string]string // of the kernel: CONFIG_NETFILTER_EGRESS = "y"; nil = not known
 
 	Zones map[string]string // of the peers that say, by name; nil = no daemon tells
+
+	Held map[string]string // what a restart does with each VIP that is held here: "" keeps it, else why not; nil = no daemon tells
 
 	Daemon bool   // one answers on the control socket
 	Caps   uint64 // effective ones of the daemon; with Daemon

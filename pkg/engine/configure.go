@@ -49,6 +49,7 @@ func (e *Engine) configure(now time.Time, ev Configure) {
 			if k, ok := goes[name]; ok {
 				e.takeUp(now, v, k)
 			} else {
+				v.fellBack = not[name]
 				e.setAddresses(now, v, false)
 			}
 		}
@@ -248,6 +249,8 @@ func (e *Engine) why(now time.Time, v *vip) string {
 		return text
 	case v.state == Backup:
 		return fmt.Sprintf("listens for an Active for %s", round(v.router.ActiveDownDue().Sub(now)))
+	case v.state == Active && v.kept != nil:
+		return "goes on from the run before, silent until it has " + e.lacks(v)
 	case v.state == Active && v.closed:
 		return v.hookText(now)
 	case v.state == Active && !v.applied && v.lastErr != "":

@@ -160,7 +160,7 @@ func (e *Engine) guardSet(now time.Time, ev GuardSet) {
 	}
 	for _, v := range e.vips {
 		if v.kept != nil && ev.Err != "" {
-			e.surrender(now, v, "lease", "its lease cannot go on: "+ev.Err)
+			e.surrender(now, v, reasonLease, "its lease cannot go on: "+ev.Err)
 		}
 		if v.router.State() != vrrp.Active || v.kept != nil {
 			continue
@@ -320,7 +320,7 @@ func (e *Engine) lateWake(now time.Time) {
 		default:
 			v.lease.late++
 			slept := now.Sub(v.lease.until.Add(-e.leaseTime(v)))
-			e.surrender(now, v, "late-wake", fmt.Sprintf("its lease of %s was not refreshed for %s, since this host did not run", e.leaseTime(v), round(slept)))
+			e.surrender(now, v, reasonLateWake, fmt.Sprintf("its lease of %s was not refreshed for %s, since this host did not run", e.leaseTime(v), round(slept)))
 		}
 	}
 }
@@ -333,6 +333,12 @@ func (e *Engine) leaseLost(now time.Time, ev LeaseLost) {
 	}
 	e.surrender(now, v, "lease", "its lease is over in the kernel: "+ev.Why)
 }
+
+// Why a lease was lost, in one word.
+const (
+	reasonLease    = "lease"
+	reasonLateWake = "late-wake"
+)
 
 // surrender gives up what may be held elsewhere by now: v and its sync group.
 func (e *Engine) surrender(now time.Time, v *vip, reason, text string) {

@@ -182,6 +182,14 @@ func (e *Engine) refuseLeft(now time.Time, not map[string]string, cause uint64) 
 	}
 }
 
+// resumeStatus says what v waits for to go on from the last run, "" = it does not.
+func (e *Engine) resumeStatus(v *vip) string {
+	if v.kept == nil {
+		return ""
+	}
+	return e.lacks(v)
+}
+
 // takeUp makes v Active, as it was in the last run. It says nothing yet.
 func (e *Engine) takeUp(now time.Time, v *vip, k Kept) {
 	v.kept, v.frozen = &k, k.Priority
@@ -202,14 +210,27 @@ func (e *Engine) takingUp() bool {
 	return slices.ContainsFunc(e.vips, func(v *vip) bool { return v.kept != nil })
 }
 
+// lacks names what a VIP of the last run waits for before it may say something.
+func (e *Engine) lacks(v *vip) string {
+	l := e.links[v.cfg.Interface]
+	switch {
+	case e.guard.set != e.guard.seq || e.guard.seq == 0:
+		return "the packet filter with its lease"
+	case l == nil:
+		return "the state of interface " + v.cfg.Interface
+	case l.deaf(v.cfg.Family4()) != "":
+		return "a socket for adverts: " + l.deaf(v.cfg.Family4())
+	case !v.router.Settings().Address.IsValid():
+		return "an address to send from"
+	}
+	return ""
+}
+
 // goOn lets what the last run left go on, when its leases are in the hands of this
 // one, and it is known where the adverts leave from, and that they can.
 func (e *Engine) goOn(now time.Time) {
-	if e.guard.set != e.guard.seq || e.guard.seq == 0 {
-		return
-	}
 	for _, v := range e.vips {
-		if l := e.links[v.cfg.Interface]; v.kept == nil || l == nil || l.deaf(v.cfg.Family4()) != "" || !v.router.Settings().Address.IsValid() {
+		if v.kept == nil || e.lacks(v) != "" {
 			continue
 		}
 		took := now.Sub(v.kept.Said)

@@ -114,3 +114,11 @@ func (s *scenario) leaseMode(word string) engine.LeaseMode {
 	}
 	return modes[i]
 }
+
+// fellBack says that a run gave up what the last one had left to it.
+func fellBack(v engine.VIPStatus) string {
+	if v.FellBack == "" {
+		return ""
+	}
+	return " (left by the run before, and given up: " + v.FellBack + ")"
+}

@@ -184,7 +184,7 @@ func (s *scenario) run(f []string) {
 		if !ok {
 			s.t.Fatalf("no status: %q", f)
 		}
-		fmt.Fprintf(&s.out, "%s on %s is %s (stage %s), priority %d, %s\n", v.Name, f[1], v.State, v.Stage, v.Priority.Effective, v.Why)
+		fmt.Fprintf(&s.out, "%s on %s is %s (stage %s), priority %d, %s\n", v.Name, f[1], v.State, v.Stage, v.Priority.Effective, v.Why+fellBack(v))
 	default:
 		s.runService(f, host())
 	}

@@ -58,7 +58,7 @@ func (e *Engine) vipStatus(now time.Time, v *vip) VIPStatus {
 		Priority:   PriorityStatus{Configured: v.cfg.Priority, Effective: set.Priority, Terms: slices.Clone(v.terms)},
 		Interval:   v.cfg.Interval,
 		ActiveDown: v.router.ActiveDownInterval(), ActiveDownDue: v.router.ActiveDownDue(), PreemptHolding: v.router.Preempting(now),
-		Unkept: e.unkeptStatus(v), ResumedAfter: v.resumedAfter,
+		Unkept: e.unkeptStatus(v), ResumedAfter: v.resumedAfter, Resuming: e.resumeStatus(v), FellBack: v.fellBack,
 		AdvertsSent: v.sent, AdvertsReceived: v.received, ReleasesSent: v.releasesSent, ReleasesReceived: v.releasesReceived,
 		LostRestored: v.restored, Contests: v.contests, Transitions: maps.Clone(v.transitions), HeldAnyway: v.heldAnyway,
 	}

@@ -63,6 +63,9 @@ type VIPStatus struct {
 
 	ResumedAfter time.Duration `json:"resumed_after_ns,omitempty"` // it goes on from the last run: time from the last advert of that to the first of this
 
+	Resuming string `json:"resuming,omitempty"`  // what it waits for to go on from the last run; it says nothing until then
+	FellBack string `json:"fell_back,omitempty"` // why this run gave up what the last one left to it
+
 	Proven time.Time `json:"proven,omitzero"` // when it last went from one host to another as it must, or a drill of it passed
 
 	Auth *AuthStatus `json:"auth,omitempty"` // absent when nothing is signed or was refused for it

@@ -46,6 +46,7 @@ type vip struct {
 	announcing
 	hooks
 	resuming
+	fellBack string // why this run gave up what the last one left to it, "" = it did not
 
 	leaving bool // was Active: the addresses are on their way out, then a release is sent
 	copies  int  // of the release, still to be sent
@@ -377,6 +378,9 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 		return v.record
 	}
 	v.state, v.since = to, now
+	if v.kept != nil || v.resumedAfter > 0 && v.lease.renewals <= 1 && (reason == reasonLease || reason == reasonLateWake) { // the first refresh decided
+		v.fellBack = text
+	}
 	v.resuming = resuming{stays: v.stays}
 	v.transitions[string(from)+" "+string(to)+" "+reason]++
 	severity := Notice

@@ -14,6 +14,7 @@ var (
 	descLateWakes   = vipDesc("late_wakes_total", "How often the VIP was given up because this host had not run for longer than its lease.")
 	descEpoch       = vipDesc("epoch", "Number of the newest holder that is known; each new one adds 1.")
 	descStandby     = vipDesc("standby_ready", "Other hosts that are heard and could take the VIP at once; absent without a pair channel.")
+	descFellBack    = vipDesc("resume_fell_back", "Whether this run gave up the VIP that the last run left to it.")
 	descResumed     = vipDesc("resumed_after_seconds", "Time from the last advert of the last run to the first one of this; absent when the VIP does not go on from that.")
 	descDisbelieved = vipDesc("adverts_disbelieved_total", "Adverts that say what no host of the pair says of itself.")
 
@@ -42,6 +43,7 @@ func (s sink) lease(v engine.VIPStatus, id []string, with func(...string) []stri
 	s.counter(descLateWakes, v.Lease.Late, id...)
 	s.gauge(descEpoch, float64(v.Epoch), id...)
 	s.counter(descDisbelieved, v.Disbelieved, id...)
+	s.gauge(descFellBack, truth(v.FellBack != ""), id...)
 	if v.ResumedAfter > 0 {
 		s.gauge(descResumed, v.ResumedAfter.Seconds(), id...)
 	}
