@@ -50,6 +50,13 @@ func TestRPM(t *testing.T) {
 			t.Errorf("%s is not %s:\n%s", name, script, got)
 		}
 	}
+	if got := r.run("rpm", "-qp", "--qf", "%{PACKAGER} %{URL}", file); got != "vipd maintainers <maintainers@vipd.invalid> https://github.com/vipd/vipd" {
+		t.Errorf("it is of %q", got)
+	}
+	of := strings.TrimSpace(r.run("dpkg-deb", "-f", pack(t, "deb", "1.0.0"), "Maintainer", "Bugs"))
+	if of != "Maintainer: vipd maintainers <maintainers@vipd.invalid>\nBugs: https://github.com/vipd/vipd/issues" {
+		t.Errorf("the deb is of %q", of)
+	}
 	var inRPM, inDeb []string
 	for line := range strings.Lines(r.run("rpm", "-qp", "--qf", "[%{FILEMODES:perms} %{FILENAMES}\n]", file)) {
 		if name := strings.Fields(line)[1]; line[0] == '-' && !strings.Contains(name, "/zsh/") && !strings.HasSuffix(name, "/LICENSE") {
