@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,6 +105,14 @@ var daemonWords = map[string]func(*controltest.Daemon, *control.Options){
 		d.Reloads = control.ReloadResult{Refused: "the last reload waits for its confirmation, and is taken back in 42s"}
 	},
 	"torn": torn,
+	"observing": func(d *controltest.Daemon, _ *control.Options) {
+		d.Doc.Node.Observing, d.Doc.Node.Unobserved, d.Doc.Pair, d.Doc.Node.Edge.Pair = true, 2, nil, nil
+		for i := range d.Doc.VIPs {
+			d.Doc.VIPs[i].Held, d.Doc.VIPs[i].Observed = false, &engine.ObservedStatus{Here: i != 1}
+		}
+		d.Doc.VIPs[1].Observed.Holders = []netip.Addr{netip.MustParseAddr("192.0.2.3")}
+		d.Doc.VIPs[2].Observed.Differences = []engine.ObservedDifference{{Kind: "advert", Text: "this host advertises priority 100, not 150", Since: d.Doc.Now.Add(-time.Minute)}}
+	},
 	"silent": func(d *controltest.Daemon, _ *control.Options) {
 		p := &d.Doc.Pair.Peers[0]
 		p.Heard, p.Last, p.Paths[0].Heard, p.Paths[1].Heard = false, d.Doc.Now.Add(-3*time.Minute), false, false

@@ -135,8 +135,8 @@ func observed(now time.Time, c observe.Change) engine.Record {
 	return r
 }
 
-// disclose makes a status say what is decided and what is: nothing is held by a daemon
-// that observes.
+// disclose makes a status say what is decided and what is: nothing is held, and was
+// sent, by a daemon that observes.
 func (s *shadow) disclose(doc *control.StatusDocument, cfg *config.Config) {
 	if s == nil {
 		return
@@ -156,5 +156,6 @@ func (s *shadow) disclose(doc *control.StatusDocument, cfg *config.Config) {
 			o.Differences = append(o.Differences, engine.ObservedDifference{Kind: string(f.Kind), Text: f.Text, Since: f.Since})
 		}
 		v.Held, v.Observed = false, &o
+		v.AdvertsSent, v.ReleasesSent, v.LostRestored, v.Contests = 0, 0, 0, 0
 	}
 }

@@ -38,6 +38,7 @@ type observation struct {
 	VIPs []struct {
 		State    string `json:"state"`
 		Held     bool   `json:"held"`
+		Sent     int    `json:"adverts_sent"`
 		Observed struct {
 			Here        bool     `json:"here"`
 			Holders     []string `json:"holders"`
@@ -147,7 +148,7 @@ func (o *observed) agree(i, holder int) {
 			agrees := len(last.VIPs) == 1
 			if agrees {
 				v := last.VIPs[0]
-				agrees = last.Node.Observing && !v.Held && (v.State == "ACTIVE") == (i == holder) && v.Observed.Here == (i == holder) && len(v.Observed.Differences) == 0
+				agrees = last.Node.Observing && !v.Held && v.Sent == 0 && (v.State == "ACTIVE") == (i == holder) && v.Observed.Here == (i == holder) && len(v.Observed.Differences) == 0
 				if i != holder {
 					agrees = agrees && slices.Equal(v.Observed.Holders, []string{strings.TrimSuffix(hosts4[holder], "/24")})
 				}
