@@ -81,7 +81,7 @@ func TestWhyResumed(t *testing.T) {
 	v := vipOf(&doc, "web")
 	v.ResumedAfter = 61234 * time.Microsecond
 	for ago, told := range map[time.Duration]bool{time.Minute: true, 2 * time.Hour: false} {
-		doc.Status.Started = doc.Now.Add(-ago)
+		doc.Started = doc.Now.Add(-ago)
 		e, err := control.Why(doc.Status, "web")
 		if err != nil {
 			t.Fatal(err)

@@ -75,7 +75,7 @@ func (d *Daemon) alarm() {
 	d.one.Unlock()
 	if !due.IsZero() && time.Since(due) > late {
 		for _, p := range *d.portList.Load() {
-			p.poll(d.post)
+			p.poll(d.advertised)
 		}
 		d.pair.poll(d.told)
 	}
@@ -104,6 +104,14 @@ func (d *Daemon) step(evs ...engine.Event) {
 // post takes a turn with events. After the end of the engine it does nothing.
 func (d *Daemon) post(evs ...engine.Event) {
 	d.turn(func(time.Time) { d.step(evs...) })
+}
+
+// advertised brings adverts from the socket of an interface. Who observes hears them
+// in another way.
+func (d *Daemon) advertised(evs ...engine.Event) {
+	if d.shadow == nil {
+		d.post(evs...)
+	}
 }
 
 // ask takes a turn with fn and returns what it returned, for those who wait no

@@ -25,6 +25,7 @@ type shadow struct {
 
 	mu      sync.Mutex
 	routers map[router]string // name of the VIP
+	judges  map[portKey]*judge
 	world   observe.World
 }
 
@@ -36,7 +37,7 @@ type router struct {
 }
 
 func newShadow() *shadow {
-	return &shadow{held: map[string]engine.SetAddresses{}, watches: map[string]context.CancelFunc{}, routers: map[router]string{}}
+	return &shadow{held: map[string]engine.SetAddresses{}, watches: map[string]context.CancelFunc{}, routers: map[router]string{}, judges: map[portKey]*judge{}}
 }
 
 // observing is the part of a configuration that is observed: checks and elections.

@@ -3,14 +3,16 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vipd/vipd/internal/control"
+	"github.com/vipd/vipd/internal/netif"
 	"github.com/vipd/vipd/pkg/config"
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/observe"
+	"github.com/vipd/vipd/pkg/vrrp"
 	"github.com/vipd/vipd/pkg/vrrp/vrrpnet"
 )
 
@@ -51,7 +53,12 @@ func (d *Daemon) configureShadow(cfg *config.Config) {
 func (d *Daemon) watchAdverts(ctx context.Context, link string) {
 	said := ""
 	for ctx.Err() == nil {
-		err := vrrpnet.Watch(ctx, link, func(seen vrrpnet.Sighting) { d.shadow.saw(link, seen) })
+		err := vrrpnet.Watch(ctx, link, func(seen vrrpnet.Sighting) {
+			d.shadow.saw(link, seen)
+			if heard, ok := d.shadow.believes(*d.portList.Load(), link, seen); ok {
+				d.post(heard)
+			}
+		})
 		if err != nil && err.Error() != said {
 			said = err.Error()
 			d.log.Warn("adverts of others are not seen; trying again", "error", err)
@@ -63,12 +70,42 @@ func (d *Daemon) watchAdverts(ctx context.Context, link string) {
 	}
 }
 
+// judge believes adverts, or does not, as the socket of an interface would.
+type judge struct {
+	of     *membership
+	filter *vrrp.Filter
+	marks  vrrp.Marks
+}
+
+// believes makes the event of an advert that vipd would believe. The socket is not
+// asked: where another daemon has a virtual MAC, the kernel keeps adverts from that
+// MAC from everybody else.
+func (s *shadow) believes(ports []*port, link string, seen vrrpnet.Sighting) (engine.Event, bool) {
+	key := portKey{link, seen.Source.Is4()}
+	i := slices.IndexFunc(ports, func(p *port) bool { return p.key == key })
+	if i < 0 || seen.Own {
+		return nil, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j, of := s.judges[key], ports[i].members.Load()
+	if j == nil || j.of != of {
+		j = &judge{of: of, filter: vrrp.NewFilter(of.own, of.members...)}
+		s.judges[key] = j
+	}
+	a, err := j.filter.Accept(seen.Datagram, &j.marks)
+	if err != nil {
+		return nil, false // counted by the socket
+	}
+	return engine.AdvertReceived{Interface: link, Source: seen.Source, Advert: a.Advert, Checksum: a.Checksum, Signed: a.Signed}, true
+}
+
 // saw notes an advert.
 func (s *shadow) saw(link string, seen vrrpnet.Sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if name, known := s.routers[router{link, seen.Advert.VRID, seen.Source.Is4()}]; known {
-		s.world.Saw(name, observe.Sighting{Source: seen.Source, Own: seen.Own, Advert: seen.Advert, At: time.Now()})
+		s.world.Saw(name, observe.Sighting{Source: seen.Source, Own: seen.Own, Advert: seen.Advert, At: seen.Time})
 	}
 }
 
@@ -83,7 +120,7 @@ func (d *Daemon) look(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		local, err := localAddresses()
+		local, err := netif.Local()
 		if err != nil && !failed {
 			d.log.Warn("it is not known which addresses this host has", "error", err)
 		}
@@ -102,24 +139,6 @@ func (s *shadow) compare(now time.Time, status engine.Status, local []netip.Addr
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.world.Look(now, decisions(status), local)
-}
-
-// localAddresses are all addresses of this host, on whichever interface another
-// daemon puts them.
-func localAddresses() ([]netip.Addr, error) {
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
-	}
-	var list []netip.Addr
-	for _, a := range all {
-		if n, ok := a.(*net.IPNet); ok {
-			if ip, ok := netip.AddrFromSlice(n.IP); ok {
-				list = append(list, ip.Unmap())
-			}
-		}
-	}
-	return list, nil
 }
 
 // observed is the record of a change.

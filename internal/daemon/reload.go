@@ -205,7 +205,7 @@ func (d *Daemon) openPorts(cfg *config.Config) {
 		d.ports[key] = p
 		d.spawn(func() error {
 			defer cancel()
-			p.run(ctx, d.post, func() { d.hearing(ctx, key.link) })
+			p.run(ctx, d.advertised, func() { d.hearing(ctx, key.link) })
 			return nil
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/mdlayher/socket"
 	"golang.org/x/net/bpf"
@@ -16,9 +17,9 @@ import (
 
 // Sighting is an advert that passed by, believed or not.
 type Sighting struct {
-	Source netip.Addr
-	Own    bool // it left this host
-	Advert vrrp.Advert
+	vrrp.Datagram             // its payload is valid until the call returns
+	Own           bool        // it left this host
+	Advert        vrrp.Advert // taken at its word
 }
 
 // Watch calls seen with every advert that comes in by an interface, or leaves the
@@ -47,6 +48,7 @@ func Watch(ctx context.Context, ifname string, seen func(Sighting)) error {
 			continue
 		}
 		if sight, ok := sighting(buf[:n], link.Pkttype == unix.PACKET_OUTGOING); ok {
+			sight.Time = time.Now()
 			seen(sight)
 		}
 	}
@@ -94,6 +96,7 @@ func openWatch(ifname string) (*socket.Conn, error) {
 const (
 	offProtocol4   = 9
 	offNextHeader6 = 6
+	offHopLimit6   = 7
 	offSource6     = 8
 	headerLen6     = 40
 )
@@ -104,6 +107,7 @@ func sighting(b []byte, own bool) (Sighting, bool) {
 	switch {
 	case len(b) > headerLen6 && b[0]>>4 == 6:
 		d.Source, d.Destination = netip.AddrFrom16([16]byte(b[offSource6:])), netip.AddrFrom16([16]byte(b[offSource6+16:]))
+		d.HopLimit = b[offHopLimit6]
 		d.Payload = b[headerLen6:min(len(b), headerLen6+int(binary.BigEndian.Uint16(b[4:])))]
 	case len(b) > offProtocol4 && b[0]>>4 == 4:
 		if total := int(binary.BigEndian.Uint16(b[2:4])); total < len(b) {
@@ -117,5 +121,5 @@ func sighting(b []byte, own bool) (Sighting, bool) {
 		return Sighting{}, false
 	}
 	a, ok := vrrp.Sight(d.Payload, d.Source, d.Destination)
-	return Sighting{Source: d.Source, Own: own, Advert: a}, ok
+	return Sighting{Datagram: d, Own: own, Advert: a}, ok
 }

@@ -28,11 +28,19 @@ func TestWatch(t *testing.T) {
 				out.Peers = []netip.Addr{two.addr[family4]}
 			}
 			for own, seen := range map[bool]<-chan Sighting{true: sender, false: receiver} {
-				want := Sighting{Source: one.addr[family4], Own: own, Advert: out.Advert}
+				want := Sighting{Own: own, Advert: out.Advert}
+				want.Source, want.HopLimit, want.Destination = one.addr[family4], 255, vrrp.Group6
+				if family4 {
+					want.Destination = vrrp.Group4
+				}
+				if unicast {
+					want.Destination = two.addr[family4]
+				}
 				testenv.Eventually(t, 5*time.Second, "the advert to be seen", func() bool {
 					must(t, conn.Send([]Outgoing{out})) // again, until the watch is there
 					select {
 					case got := <-seen:
+						got.Payload, got.Time = nil, time.Time{}
 						if diff := cmp.Diff(want, got, byAddr); diff != "" {
 							t.Fatalf("family4 %t, unicast %t (-want +got):\n%s", family4, unicast, diff)
 						}
