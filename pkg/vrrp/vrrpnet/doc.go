@@ -28,6 +28,9 @@
 // in bridge mode: in private mode the kernel hands such a frame to the macvlan
 // alone, and the interface below it hears nothing.
 //
+// [Watch] is for those who only look on: a packet socket that sees what comes in and
+// what leaves the host, whichever program sends it.
+//
 // The package does not know what an advert means, who is Active, or which
 // addresses the host holds, and it does not watch links for anyone but itself.
 package vrrpnet
