@@ -284,6 +284,9 @@ func TestUpgradeTooSlow(t *testing.T) {
 		for _, vip := range []string{"web", "mac"} {
 			holder.waitState(vip, "BACKUP")
 			other.waitState(vip, "ACTIVE")
+			if out := holder.must("why", vip); hangs == 0 && !strings.Contains(out, "The run before left it to this one, which gave it up: ") {
+				t.Errorf("why %s:\n%s", vip, out)
+			}
 		}
 		testenv.Eventually(t, 5*time.Second, "the old holder to remove what it left", func() bool {
 			return !slices.ContainsFunc(j.vips, holder.host.Holds)
