@@ -182,6 +182,14 @@ func (e *Engine) refuseLeft(now time.Time, not map[string]string, cause uint64) 
 	}
 }
 
+// fallBack notes that v leaves its state before it went on from the last run: before
+// it said anything, or since its first refresh found the lease over.
+func (v *vip) fallBack(reason, text string) {
+	if v.kept != nil || v.resumedAfter > 0 && v.lease.renewals <= 1 && (reason == reasonLease || reason == reasonLateWake) {
+		v.fellBack = text
+	}
+}
+
 // resumeStatus says what v waits for to go on from the last run, "" = it does not.
 func (e *Engine) resumeStatus(v *vip) string {
 	if v.kept == nil {

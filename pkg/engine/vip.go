@@ -378,9 +378,7 @@ func (e *Engine) transition(now time.Time, v *vip, to State, reason, text string
 		return v.record
 	}
 	v.state, v.since = to, now
-	if v.kept != nil || v.resumedAfter > 0 && v.lease.renewals <= 1 && (reason == reasonLease || reason == reasonLateWake) { // the first refresh decided
-		v.fellBack = text
-	}
+	v.fallBack(reason, text)
 	v.resuming = resuming{stays: v.stays}
 	v.transitions[string(from)+" "+string(to)+" "+reason]++
 	severity := Notice
