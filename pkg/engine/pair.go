@@ -50,6 +50,7 @@ type peer struct {
 	whole     uint64 // Seq of the newest one that came whole
 	answered  uint64 // the same, as it was told that it did
 	heardAt   time.Time
+	cameAt    time.Time // a word of it, however old that was
 	doubtful  bool      // nothing says how long that was on its way
 	since     time.Time // of heard or not
 	heard     bool      // as was reported last

@@ -22,6 +22,7 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 		e.foreignHeard(now, p, ev.Version)
 		return
 	}
+	p.cameAt = now
 	known := ev.Age != pair.AgeUnknown
 	if known && ev.Age > e.pairMay() {
 		return // it waited while this host did not run: much may have changed
@@ -132,11 +133,22 @@ func (e *Engine) peerVIPHeard(now time.Time, v *vip, p *peer, was pair.VIP) {
 	}
 	claimed := func(r pair.VIP) bool { return r.Role == pair.Active || r.Held }
 	if claimed(was) && !claimed(r) && v.router.State() == vrrp.Backup && v.router.Heard().Source == r.Source {
-		e.advertHeard(now, v, r.Source, e.advertOf(v, r, vrrp.PriorityRelease))
+		e.letGo(now, v, p)
 	}
 	if r.Asks {
 		e.asked(now, v, p)
 	}
+}
+
+// letGo lets the election know that p is not Active any more: as a release would,
+// unless it is so because another host has it now.
+func (e *Engine) letGo(now time.Time, v *vip, p *peer) {
+	if h := e.holder(now, v); h != nil {
+		e.activeTold(now, v, h)
+		return
+	}
+	r := p.vips[v.name]
+	e.advertHeard(now, v, r.Source, e.advertOf(v, r, vrrp.PriorityRelease))
 }
 
 // activeTold lets the election know that p is Active, as an advert would: it does
@@ -253,6 +265,28 @@ func (e *Engine) defers(now time.Time, v *vip) bool {
 	}
 	v.deferred = true
 	v.router.Defer(now.Add(v.cfg.Interval))
+	return true
+}
+
+// spares leaves a live Active of lower priority alone which does not hear us: a host
+// of the pair that was heard lately, and is silent on the channel, hangs, and may hold
+// the VIP until its lease is over. That is so before its Active_Down_Interval is. One
+// whose adverts go on without the channel does not hang: RFC 9568 has its way.
+func (e *Engine) spares(now time.Time, v *vip) bool {
+	heard := v.router.Discarded()
+	if !heard.Source.IsValid() {
+		return false
+	}
+	p := e.peerOf(v, heard.Source)
+	if p == nil || heard.At.Sub(p.cameAt) > 2*v.router.ActiveDownInterval() {
+		return false
+	}
+	until := heard.At.Add(v.router.ActiveDownInterval())
+	if !now.Before(until) {
+		return false
+	}
+	v.router.Defer(until)
+	e.schedule(v)
 	return true
 }
 

@@ -203,7 +203,7 @@ func (e *Engine) promote(now time.Time, v *vip) {
 		return
 	}
 	members := v.peers()
-	ready := func(m *vip) bool { return m.router.Due() || m.router.State() == vrrp.Active }
+	ready := func(m *vip) bool { return m.router.Due() && !e.spares(now, m) || m.router.State() == vrrp.Active }
 	if !allOf(members, ready) || !e.clear(now, members) || e.listensAgain(now, members) {
 		return
 	}

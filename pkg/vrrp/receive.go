@@ -31,7 +31,7 @@ func (r *Router) receiveBackup(now time.Time, src netip.Addr, a Advert) {
 	wasHeard := r.heard
 	r.heard = Heard{Source: src, Priority: a.Priority, Interval: a.Interval, At: now}
 	if a.Priority < r.set.Priority && r.mayPreempt(now, wasHeard) {
-		r.ignored = true
+		r.ignored, r.released = true, false
 		return // discarded: the timer runs out
 	}
 	r.listen(now, a)

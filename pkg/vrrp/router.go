@@ -271,6 +271,15 @@ func (r *Router) Outranks(now time.Time) bool {
 	return r.state == Backup && r.outranked && r.Preempting(now) == ""
 }
 
+// Discarded returns the last advert of the Active of lower priority that a takeover
+// which is due preempts; its Source is invalid when it preempts nobody.
+func (r *Router) Discarded() Heard {
+	if !r.Due() || !r.ignored || r.released || r.vacated != "" {
+		return Heard{}
+	}
+	return r.heard
+}
+
 // Due reports whether Active_Down_Timer ran out and the takeover is left to the
 // caller.
 func (r *Router) Due() bool { return r.state == Backup && r.due }
@@ -299,11 +308,11 @@ func (r *Router) dueReason(now time.Time) Reason {
 // Shorten ends the wait of a Backup after Skew_Time, as a release would: for the
 // other members of a sync group when one of them was released.
 func (r *Router) Shorten(now time.Time) {
-	if r.state != Backup || r.due {
+	if r.state != Backup {
 		return
 	}
 	r.released = true
-	if due := now.Add(r.SkewTime()); due.Before(r.downDue) {
+	if due := now.Add(r.SkewTime()); !r.due && due.Before(r.downDue) {
 		r.downDue = due
 	}
 }

@@ -141,3 +141,33 @@ func TestRouterYield(t *testing.T) {
 		t.Error("still yields after it was Active again")
 	}
 }
+
+// TestRouterDiscarded: whom a takeover that is due preempts: not who gave up, unless it
+// advertises again.
+func TestRouterDiscarded(t *testing.T) {
+	t.Parallel()
+	r := started(t, settings(200, time.Second))
+	now := t0.Add(100 * time.Millisecond)
+	discards := func(what string, want bool) {
+		t.Helper()
+		r.Wake(r.Next())
+		if h := r.Discarded(); h.Source.IsValid() != want || want && !h.At.Equal(now) {
+			t.Errorf("%s: preempts %+v", what, h)
+		}
+	}
+	discards("nobody was heard", false)
+	r.Receive(now, peer, advert(100, time.Second))
+	discards("heard while due", true)
+	r.Receive(now, peer, advert(0, time.Second))
+	discards("gave up", false)
+	if out := r.TakeOver(now); out.Reason != ReasonRelease {
+		t.Errorf("became Active: %+v", out)
+	}
+
+	r = started(t, settings(200, time.Second))
+	r.Receive(now, peer, advert(250, time.Second))
+	r.Receive(now, peer, advert(0, time.Second))
+	now = now.Add(50 * time.Millisecond)
+	r.Receive(now, peer, advert(100, time.Second))
+	discards("another one has it since the release", true)
+}

@@ -47,6 +47,16 @@ var mutants = []mutant{
 		by:    worlds, run: "TestVacantOnce", seeds: 4000, finds: `is held by .*`,
 	},
 	{
+		name:  "who hangs is preempted",
+		edits: []edit{{"pkg/engine/vip.go", "m.router.Due() && !e.spares(now, m) ||", "m.router.Due() ||"}},
+		by:    worlds, run: "TestFailing/exclusive-preempted-while-it-hangs", finds: `is held by .*`,
+	},
+	{
+		name:  "hand-over taken for a release",
+		edits: []edit{{"pkg/engine/pair_heard.go", "	if h := e.holder(now, v); h != nil {\n		e.activeTold(now, v, h)\n		return\n	}\n", ""}},
+		by:    worlds, run: "TestFailing/exclusive-handed-on", finds: `is held by .*`,
+	},
+	{
 		name:  "release before removal",
 		edits: []edit{{"pkg/engine/vip.go", "		e.abandonHook(v)\n		e.shut(now, v)\n	}\n	e.schedule(v)\n", "		e.abandonHook(v)\n		e.shut(now, v)\n		e.left(now, v)\n	}\n	e.schedule(v)\n"}},
 		by:    worlds, run: "TestExclusive", seeds: 500, finds: `releases .* still`,
