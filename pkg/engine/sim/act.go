@@ -143,7 +143,7 @@ func (h *Host) apply(life uint64, a engine.SetAddresses) {
 	case a.Present:
 		h.kernel[who] = &present{link: a.Interface, addresses: a.Addresses}
 		if a.Lifetime > 0 {
-			h.kernel[who].ends = h.w.now.Add(a.Lifetime)
+			h.kernel[who].ends = h.w.now.Add(h.clock.lasts(a.Lifetime))
 		}
 		h.stolen[who] = false
 		if had == nil { // else it only has others now

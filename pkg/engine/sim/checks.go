@@ -45,7 +45,7 @@ func (h *Host) see(name string) {
 
 // servesRightly looks at everything that the checks have a say in.
 func (h *Host) servesRightly() {
-	s := h.eng.Status(h.w.now)
+	s := h.Status()
 	if h.moved {
 		h.heedsChecks(s)
 	}

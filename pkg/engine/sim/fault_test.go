@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -18,99 +19,174 @@ import (
 // swarmActor is the operator of all worlds.
 var swarmActor = engine.Actor{Name: "swarm"}
 
+// words are those of a fault, and what is wrong with them.
+type words struct {
+	list  []string
+	wrong error
+}
+
+// at returns a word, "" when there are not so many.
+func (f *words) at(i int) string {
+	if i >= len(f.list) {
+		return ""
+	}
+	return f.list[i]
+}
+
+func (f *words) number(i int) float64 {
+	n, err := strconv.ParseFloat(f.at(i), 64)
+	f.wrong = errors.Join(f.wrong, err)
+	return n
+}
+
+func (f *words) duration(i int) time.Duration {
+	d, err := time.ParseDuration(f.at(i))
+	f.wrong = errors.Join(f.wrong, err)
+	return d
+}
+
+// host returns the host that a word names.
+func (f *words) host(w *sim.World, i int) *sim.Host {
+	h := w.Host(f.at(i))
+	if h == nil {
+		f.wrong = errors.Join(f.wrong, fmt.Errorf("no host is %q", f.at(i)))
+		return w.Hosts()[0]
+	}
+	return h
+}
+
 // do does one thing to a world, or to the host that its second word names. Most
 // words are those of the transcripts of the engine.
-func do(w *sim.World, line string) {
-	f := append(strings.Fields(line), "", "", "")
-	switch f[0] {
+func do(w *sim.World, line string) error {
+	f := &words{list: strings.Fields(line)}
+	switch f.at(0) {
 	case "cut": // cut lb1 rack3: what lb1 sends does not reach rack3
-		w.Cut(f[1], f[2])
+		w.Cut(f.at(1), f.at(2))
+	case "isolate": // isolate lb1: nobody hears it, it hears nobody, and its gateway does not answer
+		isolate(w, f.host(w, 1), true)
+	case "rejoin": // rejoin lb1: all of that ends at once
+		isolate(w, f.host(w, 1), false)
 	case "loss": // loss 0.25
-		w.Loss = number(f[1])
+		w.Loss = f.number(1)
+	case "burst": // burst 0.9 300ms: that part of all messages is lost, for that time
+		w.Burst(f.number(1), f.duration(2))
 	case "twice": // twice 0.25: that part of all messages comes twice
-		w.Twice = number(f[1])
+		w.Twice = f.number(1)
 	case "lag": // lag 300ms: a message takes up to that much longer
-		w.Lag = duration(f[1])
+		w.Lag = f.duration(1)
 	case "heal": // cuts, losses and delays end
 		w.Heal()
-	case "witness":
-		if f[1] == "dies" {
-			w.Witness(witnessName).Kill()
-		} else { // starts, and has forgotten everything
-			w.Witness(witnessName).Restart()
+	case "clock": // clock lb1 -700: the clock of lb1, or of the witness, is slower by that many millionths
+		if w.Witness(f.at(1)) != nil || f.host(w, 1).Name() == f.at(1) {
+			w.SetClock(f.at(1), int(f.number(2)))
 		}
+	case "witness":
+		doToWitness(w, f)
 	case "reload": // reload priorities 120: all hosts, see reload
-		reload(w, f[1], uint8(number(f[2])))
+		reload(w, f.at(1), uint8(f.number(2)))
 	default:
-		doTo(w.Host(f[1]), f)
+		doTo(f.host(w, 1), f)
+	}
+	return f.wrong
+}
+
+// doToWitness: witness dies; or witness starts, and has forgotten everything.
+func doToWitness(w *sim.World, f *words) {
+	x := w.Witness(witnessName)
+	switch {
+	case x == nil:
+		f.wrong = errors.New("there is no witness")
+	case f.at(1) == "dies":
+		x.Kill()
+	default:
+		x.Restart()
 	}
 }
 
-func doTo(h *sim.Host, f []string) {
-	switch f[0] {
+// isolate cuts a host off from everybody, and from its gateway, or ends that.
+func isolate(w *sim.World, h *sim.Host, cut bool) {
+	names := []string{witnessName}
+	for _, o := range w.Hosts() {
+		names = append(names, o.Name())
+	}
+	do := w.Mend
+	if cut {
+		do = w.Cut
+	}
+	for _, name := range names {
+		do(h.Name(), name)
+		do(name, h.Name())
+	}
+	h.SetCheck("gateway", !cut)
+}
+
+// doTo does something to a host.
+func doTo(h *sim.Host, f *words) {
+	switch f.at(0) {
 	case "crash":
 		h.Crash()
 	case "kill":
 		h.Kill()
 	case "boot":
-		if !h.Running() {
+		switch { // boot lb1 2s: its daemon is started that long after it has power
+		case h.Running():
+		case f.at(2) != "":
+			h.BootSlowly(f.duration(2))
+		default:
 			h.Boot()
 		}
 	case "restart": // restart lb1 50ms: an upgrade in place, which is back after that time
-		h.Restart(duration(f[2]))
+		h.Restart(f.duration(2))
 	case "pause":
-		h.Pause(duration(f[2]))
+		h.Pause(f.duration(2))
 	case "stall":
-		h.Stall(duration(f[2]))
+		h.Stall(f.duration(2))
 	case "slow": // slow lb1 300ms: the kernel takes up to that long for a change
-		h.SetSlow(duration(f[2]))
+		h.SetSlow(f.duration(2))
 	case "link": // link lb1 eth0 down
-		h.SetLink(f[2], f[3] == "up")
+		h.SetLink(f.at(2), f.at(3) == "up")
 	case "check": // check lb1 svc fail
-		h.SetCheck(f[2], f[3] == "ok")
+		h.SetCheck(f.at(2), f.at(3) == "ok")
+	case "steal": // somebody removes addresses
+		h.RemoveAddresses(f.at(2))
+	case "hook": // hook lb1 hangs
+		h.SetHook(sim.Hook(strings.TrimPrefix(f.at(2), "fast")))
+	case "device": // device lb1 lies: those that could cut lb1 off
+		h.SetDevice(sim.Device(f.at(2)))
+	case "speaker": // speaker lb1 dies
+		h.KillSpeaker()
+	case "neighbor": // neighbor lb1 tor-a away
+		h.SetNeighbor(f.at(2), f.at(3) != "away")
+	case "checks", "services": // checks lb1 12345: other ones, drawn from the number
+		if h.Running() {
+			h.Configure(otherConfig(f.at(0), rand.New(rand.NewPCG(uint64(f.number(2)), 0)), h.Config()))
+		}
+	default:
+		operate(h, f)
+	}
+}
+
+// operate does what an operator does, or other announcers do.
+func operate(h *sim.Host, f *words) {
+	switch f.at(0) {
 	case "drain":
 		h.Do(engine.Drain{Actor: swarmActor})
 	case "undrain":
 		h.Do(engine.Undrain{Actor: swarmActor})
 	case "failover":
-		h.Do(engine.Failover{Name: f[2], Actor: swarmActor})
-	case "drill": // drill lb1 link 2s
-		h.Do(engine.Drill{Name: "web", Kind: engine.DrillKind(f[2]), Hold: duration(f[3]), Actor: swarmActor})
-	case "steal": // somebody removes addresses
-		h.RemoveAddresses(f[2])
-	case "hook": // hook lb1 hangs
-		h.SetHook(sim.Hook(strings.TrimPrefix(f[2], "fast")))
-	case "device": // device lb1 lies: those that could cut lb1 off
-		h.SetDevice(sim.Device(f[2]))
-	case "speaker": // speaker lb1 dies
-		h.KillSpeaker()
-	case "neighbor": // neighbor lb1 tor-a away
-		h.SetNeighbor(f[2], f[3] != "away")
-	case "announcers": // announcers lb1 0 2: two others announce the first prefix
-		h.Do(engine.AnnouncersSeen{Prefix: services()["dns"].Prefixes[int(number(f[2]))], Others: []string{"AS 65102", "AS 65103"}[:int(number(f[3]))]})
-	case "checks", "services": // checks lb1 12345: other ones, drawn from the number
-		if h.Running() {
-			h.Configure(otherConfig(f[0], rand.New(rand.NewPCG(uint64(number(f[2])), 0)), h.Config()))
+		h.Do(engine.Failover{Name: f.at(2), Actor: swarmActor})
+	case "confirm": // confirm lb1 lb2: somebody looks whether lb2 is off, and states so at lb1
+		if !f.host(h.World(), 2).Powered() {
+			h.Do(engine.ConfirmFence{Peer: f.at(2), Actor: swarmActor})
 		}
+	case "drill": // drill lb1 link 2s
+		h.Do(engine.Drill{Name: "web", Kind: engine.DrillKind(f.at(2)), Hold: f.duration(3), Actor: swarmActor})
+	case "announcers": // announcers lb1 0 2: two others announce the first prefix
+		prefix, others := int(f.number(2)), int(f.number(3))
+		h.Do(engine.AnnouncersSeen{Prefix: services()["dns"].Prefixes[prefix], Others: []string{"AS 65102", "AS 65103"}[:others]})
 	default:
-		panic("no fault is " + strings.Join(f, " "))
+		f.wrong = errors.Join(f.wrong, fmt.Errorf("no fault is %q", strings.Join(f.list, " ")))
 	}
-}
-
-func number(word string) float64 {
-	n, err := strconv.ParseFloat(word, 64)
-	if err != nil {
-		panic(err)
-	}
-	return n
-}
-
-func duration(word string) time.Duration {
-	d, err := time.ParseDuration(word)
-	if err != nil {
-		panic(err)
-	}
-	return d
 }
 
 // otherConfig changes what checks depend on, or the services.
@@ -138,186 +214,6 @@ func otherChecks(r *rand.Rand, cfg engine.Config) map[string]check.Config {
 	c.HoldDown.Time = time.Duration(r.IntN(2)) * 200 * time.Millisecond
 	list[name] = c
 	return list
-}
-
-// drawAny draws one of all faults but those of the pair channel.
-func drawAny(d *drawing) {
-	h, other := d.host()
-	switch d.IntN(29) {
-	case 0:
-		d.add("crash %s", h)
-	case 1:
-		d.add("kill %s", h)
-	case 2, 3:
-		d.add("boot %s", h)
-	case 4:
-		d.add("link %s %s %s", h, d.one("eth0", "eth1"), d.one("up", "down"))
-	case 5:
-		d.add("cut %s %s", h, other)
-	case 6:
-		d.add("loss %.2f", d.Float64()*0.8)
-	case 7, 15, 16, 17, 18:
-		d.drawCheck(h)
-	case 8:
-		d.add("drain %s", h)
-	case 9:
-		d.add("undrain %s", h)
-	case 10:
-		d.add("failover %s web", h)
-	case 11:
-		d.add("steal %s web", h)
-	case 12, 13, 14:
-		d.drawReload()
-	case 19:
-		d.add("checks %s %d", h, d.IntN(1e6))
-	case 20, 21:
-		d.add("hook %s %s", h, d.one("fast", "slow", "fails", "hangs"))
-	case 22:
-		d.add("speaker %s dies", h)
-	case 23, 24:
-		d.add("neighbor %s %s %s", h, d.one("tor-a", "tor-b"), d.one("away", "back"))
-	case 25:
-		d.add("services %s %d", h, d.IntN(1e6))
-	case 26:
-		d.add("steal %s anycast/dns", h)
-	case 27, 28:
-		d.add("announcers %s %d %d", h, d.IntN(3), d.IntN(3))
-	}
-}
-
-func (d *drawing) drawCheck(h string) {
-	d.add("check %s %s %s", h, d.one(checkNames...), d.one("ok", "fail"))
-}
-
-func (d *drawing) drawReload() {
-	d.add("reload %s %d", d.one("priorities", "vrids", "addresses", "refresh", "drop", "web"), 1+d.IntN(254))
-}
-
-// drawAtHost draws something that happens to a host, and nothing to the network.
-func drawAtHost(d *drawing) {
-	h, other := d.host()
-	interval := d.plan.shape.interval
-	pause := d.upTo(10 * interval)
-	if d.IntN(3) == 0 {
-		pause = d.upTo(5 * time.Second)
-	}
-	switch d.IntN(18) {
-	case 0:
-		d.add("crash %s", h)
-	case 1:
-		d.add("kill %s", h)
-	case 2:
-		d.add("boot %s", h)
-	case 3, 4: // killed, and back before anybody takes over
-		d.add("kill %s", h)
-		d.at += 50*time.Millisecond + d.upTo(450*time.Millisecond)
-		d.add("boot %s", h)
-	case 5, 6, 7:
-		d.add("pause %s %s", h, pause)
-	case 8, 9:
-		d.add("stall %s %s", h, pause)
-	case 10:
-		d.drawCheck(h)
-	case 11:
-		d.add("drain %s", h)
-	case 12:
-		d.add("undrain %s", h)
-	case 13:
-		d.add("failover %s web", h)
-	case 14:
-		d.add("steal %s web", h)
-	case 15:
-		d.drawReload()
-	case 16: // what is offered waits at the other host
-		d.add("pause %s %s", other, d.upTo(80*time.Millisecond))
-		d.at += d.upTo(20 * time.Millisecond)
-		d.add("failover %s web", h)
-	case 17: // an upgrade in place, in time or not
-		d.add("restart %s %s", h, d.upTo(6*interval))
-	}
-}
-
-// drawCut draws something that happens to the network, a host or a fence device.
-func drawCut(d *drawing) {
-	h, other := d.host()
-	interval := d.plan.shape.interval
-	switch d.IntN(15) {
-	case 0:
-		d.add("crash %s", h)
-	case 1:
-		d.add("kill %s", h)
-	case 2, 3:
-		d.add("cut %s %s", h, other)
-		d.add("cut %s %s", other, h)
-	case 4:
-		d.add("cut %s %s", h, other)
-	case 5:
-		d.add("loss %.2f", d.Float64()*0.9)
-	case 6:
-		d.add("pause %s %s", h, d.upTo(20*interval))
-	case 7:
-		d.add("heal")
-	case 8:
-		d.add("boot %s", h)
-	case 9:
-		d.add("device %s %s", h, d.one("dead", "hangs", "lies"))
-	case 10:
-		d.add("check %s gateway %s", h, d.one("ok", "fail"))
-	case 11:
-		d.add("stall %s %s", h, d.upTo(10*interval))
-	case 12:
-		d.drawSlow(h)
-	case 13:
-		d.drawLag()
-	case 14:
-		d.add("twice %.2f", d.Float64())
-	}
-}
-
-// drawVote draws something that happens to the network, a host or the witness.
-func drawVote(d *drawing) {
-	h, other := d.host()
-	witness := d.plan.shape.witness != ""
-	switch n := d.IntN(15); {
-	case n < 4 && !witness:
-	case n == 0:
-		d.add("witness dies")
-	case n == 1:
-		d.add("witness starts")
-	case n == 2:
-		d.add("cut %s %s", h, witnessName)
-	case n == 3:
-		d.add("cut %s %s", witnessName, h)
-	case n == 4:
-		d.add("cut %s %s", h, other)
-		d.add("cut %s %s", other, h)
-	case n == 5:
-		d.add("cut %s %s", h, other)
-	case n == 6:
-		d.add("loss %.2f", d.Float64()*0.9)
-	case n == 7:
-		d.add("heal")
-	case n == 8:
-		d.drawSlow(h)
-	case n == 9:
-		d.drawLag()
-	case n == 10:
-		d.add("twice %.2f", d.Float64())
-	default:
-		drawAtHost(d)
-	}
-}
-
-// drawLag makes the network slow, or ends that.
-func (d *drawing) drawLag() {
-	d.add("lag %s", d.upTo(500*time.Millisecond)*time.Duration(d.IntN(2)))
-}
-
-// drawSlow makes a kernel slow, or ends that. Where nothing but adverts guards a
-// VIP it is none of the faults: who takes over finds out only after it has opened
-// that the other host does not wait for it any more.
-func (d *drawing) drawSlow(h string) {
-	d.add("slow %s %s", h, d.upTo(300*time.Millisecond)*time.Duration(d.IntN(2)))
 }
 
 // reload gives all hosts a configuration that differs in something from the one

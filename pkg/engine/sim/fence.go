@@ -20,6 +20,8 @@ const (
 	DeviceDead  Device = "dead"  // nobody answers
 	DeviceHangs Device = "hangs" // the agent is killed at its timeout
 	DeviceLies  Device = "lies"  // it says off, and does nothing; it reads on
+	DeviceWrong Device = "wrong" // it is plugged into who works it, and cuts that one off
+	DeviceShare Device = "share" // those of the first level have no power but the host's
 )
 
 // SetDevice makes the devices that can cut a host off behave in another way.
@@ -27,20 +29,28 @@ func (h *Host) SetDevice(how Device) { h.device = how }
 
 // fence works a device of another host.
 func (h *Host) fence(a engine.RunFence) {
-	target, life := h.w.byName[a.Peer], h.life
-	takes, exit := agentDelay, 0
-	switch target.device {
+	plug, life := h.w.byName[a.Peer], h.life
+	takes, exit, acts := agentDelay, 0, true
+	switch plug.device {
 	case DeviceDead:
-		exit = 1
+		exit, acts = 1, false
+	case DeviceShare:
+		if first := h.cfg.Fences[a.Peer].Levels[0]; !plug.powered && slices.Contains(first, a.Device) {
+			exit, acts = 1, false
+		}
+	case DeviceWrong:
+		plug = h
 	case DeviceHangs:
-		takes, exit = span{a.Timeout, a.Timeout + time.Millisecond}, -1
-	case DeviceWorks, DeviceLies:
+		takes, exit, acts = span{a.Timeout, a.Timeout + time.Millisecond}, -1, false
+	case DeviceLies:
+		acts = false
+	case DeviceWorks:
 	}
 	h.w.after(takes, func() {
-		if target.device == DeviceWorks && exit == 0 {
-			h.work(a, target)
+		if acts {
+			h.work(a, plug)
 		}
-		if a.Verb == fence.VerbStatus && exit == 0 && !target.powered {
+		if a.Verb == fence.VerbStatus && exit == 0 && !plug.powered {
 			exit = 2
 		}
 		if h.life == life {
@@ -49,14 +59,14 @@ func (h *Host) fence(a engine.RunFence) {
 	})
 }
 
-// work switches the power of another host.
+// work switches the power of a host.
 func (h *Host) work(a engine.RunFence, target *Host) {
 	switch a.Verb {
 	case fence.VerbOff:
 		h.w.trace(h.name, "cuts the power of %s", target.name)
 		if target.powered {
 			target.Crash()
-			target.fenced = true
+			target.fenced = target != h
 		}
 		if !slices.ContainsFunc(h.w.hosts, func(o *Host) bool { return !o.fenced }) {
 			h.w.breaks("every host was fenced")

@@ -16,6 +16,7 @@ const stuckAfter = 100_000
 // Host is one machine: its power, its kernel, and the daemon that may run on it.
 type Host struct {
 	w        *World
+	clock    clock
 	name     string
 	index    int
 	cfg      engine.Config
@@ -90,7 +91,7 @@ type present struct {
 // starts its daemon. Hosts see each other on interfaces of the same name.
 func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *Host {
 	h := &Host{
-		w: w, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{}, opened: map[string]time.Time{},
+		w: w, clock: clock{w: w}, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{}, opened: map[string]time.Time{},
 		stolen: map[string]bool{}, away: map[string]bool{}, failing: map[string]bool{}, failedAt: map[string]time.Time{}, weights: map[string]int{}, said: map[string]uint8{},
 	}
 	for i, ifname := range interfaces {
@@ -111,6 +112,9 @@ func (w *World) Hosts() []*Host { return slices.Clone(w.hosts) }
 
 // SetDeaf says whether its services answer no client.
 func (h *Host) SetDeaf(deaf bool) { h.deaf = deaf }
+
+// World returns the world that it is in.
+func (h *Host) World() *World { return h.w }
 
 // Name returns the host's name.
 func (h *Host) Name() string { return h.name }
@@ -149,7 +153,7 @@ func (h *Host) Restart(after time.Duration) {
 
 // comesBack plans the next run when the one before it has ended.
 func (h *Host) comesBack() {
-	if h.restart == nil || h.paused || !h.eng.Done(h.w.now) {
+	if h.restart == nil || h.paused || !h.eng.Done(h.clock.now()) {
 		return
 	}
 	after, life := *h.restart, h.life
@@ -169,6 +173,22 @@ func (h *Host) comesBack() {
 	})
 }
 
+// BootSlowly gives power back, if it was away, and starts the daemon some time later.
+func (h *Host) BootSlowly(after time.Duration) {
+	if !h.powered {
+		h.powered, h.filter, h.kernel, h.fenced = true, newFilter(), map[string]*present{}, false
+	}
+	life := h.life
+	h.w.at(h.w.now.Add(after), func() {
+		if h.life == life && h.powered && h.eng == nil {
+			h.Boot()
+		}
+	})
+}
+
+// Powered reports whether it has power.
+func (h *Host) Powered() bool { return h.powered }
+
 // Boot gives power back, if it was away, and starts the daemon.
 func (h *Host) Boot() {
 	if !h.powered {
@@ -183,7 +203,7 @@ func (h *Host) Boot() {
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.waiting = map[string]uint64{}
 	h.speaker = speaker{sessions: map[string]bool{}, told: told, stale: map[string]bool{}}
-	h.eng, h.awake = engine.New(h.w.now), h.w.now
+	h.eng, h.awake = engine.New(h.clock.now()), h.w.now
 	for name := range told {
 		h.speaker.stale[name] = true
 	}
@@ -252,11 +272,11 @@ func (h *Host) VIP(name string) (engine.VIPStatus, bool) {
 	if h.eng == nil {
 		return engine.VIPStatus{}, false
 	}
-	return h.eng.VIP(h.w.now, name)
+	return h.eng.VIP(h.clock.now(), name)
 }
 
 // Status returns the whole status of a running daemon.
-func (h *Host) Status() engine.Status { return h.eng.Status(h.w.now) }
+func (h *Host) Status() engine.Status { return h.eng.Status(h.clock.now()) }
 
 // reaches reports whether frames pass the host's interface.
 func (h *Host) reaches(ifname string) bool {
@@ -308,7 +328,7 @@ func (h *Host) step(ev engine.Event) {
 		h.Kill()
 		return
 	}
-	h.did = append(h.did[:0], h.eng.Step(h.w.now, ev)...)
+	h.did = append(h.did[:0], h.eng.Step(h.clock.now(), ev)...)
 	did := h.did
 	h.decidesRightly(did)
 	if h.w.Record != nil {
@@ -338,7 +358,7 @@ func (h *Host) plan() {
 	}
 	h.wakeAt = next
 	life := h.life
-	h.w.at(next, func() {
+	h.w.at(h.clock.when(next), func() {
 		if h.life != life || !h.wakeAt.Equal(next) {
 			return
 		}

@@ -75,7 +75,7 @@ func (h *Host) setLease(a engine.SetLease) {
 		case a.On && !guarded:
 			done.Err = "it is not guarded"
 		case a.On:
-			h.filter.until[a.VIP] = h.w.now.Add(timeout)
+			h.filter.until[a.VIP] = h.w.now.Add(h.clock.lasts(timeout))
 			h.w.exclusive(a.VIP, h)
 		}
 		h.step(done)
@@ -108,7 +108,7 @@ func (h *Host) renew(a engine.RenewLease) bool {
 	if a.Lifetime > 0 {
 		p := h.kernel[a.VIP]
 		if p != nil && now.Before(p.ends) {
-			p.ends = now.Add(a.Lifetime)
+			p.ends = now.Add(h.clock.lasts(a.Lifetime))
 		}
 		return true // found out in another way
 	}
@@ -116,7 +116,7 @@ func (h *Host) renew(a engine.RenewLease) bool {
 		return false
 	}
 	over := h.leaseOver(a.VIP)
-	h.filter.until[a.VIP] = now.Add(h.filter.guarded[a.VIP])
+	h.filter.until[a.VIP] = now.Add(h.clock.lasts(h.filter.guarded[a.VIP]))
 	if over {
 		h.w.breaks("%s revives its lease of %s", h.name, a.VIP)
 	}
@@ -155,7 +155,7 @@ func (h *Host) pause(d time.Duration, decided []engine.Action) {
 		h.queued = nil
 		for _, q := range queued {
 			if heard, ok := q.ev.(engine.PeerHeard); ok {
-				heard.Age += h.w.now.Sub(q.since)
+				heard.Age += h.clock.counts(h.w.now.Sub(q.since))
 				q.ev = heard
 			}
 			h.step(q.ev)
@@ -185,7 +185,7 @@ func (w *World) exclusive(vip string, to *Host) {
 		}
 		opened, before, most := to.opened[vip], from.opened[vip], overlapMost+from.slow
 		if !from.runs() {
-			most = from.filter.guarded[vip]
+			most = from.clock.lasts(from.filter.guarded[vip])
 		}
 		w.at(w.now.Add(most), func() {
 			if from.opens(vip) && to.opens(vip) && from.opened[vip].Equal(before) && to.opened[vip].Equal(opened) && from.runs() && to.runs() {

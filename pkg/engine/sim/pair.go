@@ -12,7 +12,7 @@ func (h *Host) tell(s *pair.State) {
 			continue
 		}
 		for _, ifname := range h.linkList {
-			if !h.reaches(ifname) || h.w.cutOn[[3]string{ifname, h.name, to.name}] || h.w.rng.Float64() < h.w.Loss {
+			if !h.reaches(ifname) || h.w.cutOn[[3]string{ifname, h.name, to.name}] || h.w.loses() {
 				continue
 			}
 			boot, path := h.life, address(h.links[ifname].index, h.index).Addr()
@@ -22,11 +22,11 @@ func (h *Host) tell(s *pair.State) {
 					return
 				}
 				h.w.echoes[[2]string{to.name, h.name}] = sent
-				age := h.w.now.Sub(sent)
+				since := sent
 				if !echo.IsZero() {
-					age = h.w.now.Sub(echo) // no more is known of it
+					since = echo // no more is known of it
 				}
-				to.step(engine.PeerHeard{Peer: h.name, Boot: boot, Path: path, Whole: true, Age: age, State: *s})
+				to.step(engine.PeerHeard{Peer: h.name, Boot: boot, Path: path, Whole: true, Age: to.clock.counts(to.w.now.Sub(since)), State: *s})
 			})
 		}
 	}

@@ -24,6 +24,7 @@ type plan struct {
 	seed   uint64 // of the world's delays and losses
 	shape  shape
 	faults []fault // in the order of time
+	file   string  // that it was read from, "" = it was drawn
 }
 
 // shape is what a world is made of.
@@ -38,8 +39,9 @@ type shape struct {
 
 // fault is one thing that happens to a world, in the words of [do].
 type fault struct {
-	at time.Duration // since the world began
-	do string
+	at   time.Duration // since the world began
+	do   string
+	line int // of the file
 }
 
 // drawing is a plan in the making.
@@ -52,7 +54,7 @@ type drawing struct {
 
 // add has something happen now.
 func (d *drawing) add(format string, args ...any) {
-	d.plan.faults = append(d.plan.faults, fault{d.at.Round(time.Microsecond), fmt.Sprintf(format, args...)})
+	d.plan.faults = append(d.plan.faults, fault{at: d.at.Round(time.Microsecond), do: fmt.Sprintf(format, args...)})
 }
 
 // upTo returns a time below most.
@@ -70,12 +72,24 @@ func (d *drawing) host() (h, other string) {
 	return hostName(i), hostName((i + 1 + d.IntN(n-1)) % n)
 }
 
+// clocks are the names of all who have one.
+func (s shape) clocks() (names []string) {
+	for i := range s.priorities {
+		names = append(names, hostName(i))
+	}
+	if s.witness != "" {
+		names = append(names, witnessName)
+	}
+	return names
+}
+
 func hostName(i int) string { return fmt.Sprintf("lb%d", i+1) }
 
 // plan draws a world from a seed.
 func (k *kind) plan(seed uint64) plan {
 	d := &drawing{Rand: rand.New(rand.NewPCG(seed, k.salt)), plan: plan{kind: k, seed: seed}}
 	d.plan.shape = k.shape(d)
+	d.drawClocks(d.plan.shape.clocks()...)
 	d.at = k.start(d.plan.shape)
 	for range k.faults {
 		d.at += d.upTo(k.gap(d.plan.shape))
@@ -115,7 +129,10 @@ func (p plan) play() (o outcome) {
 	}
 	for _, f := range p.faults {
 		w.Run(max(0, f.at-w.Now()))
-		do(w, f.do)
+		if err := do(w, f.do); err != nil {
+			o.wrong = []string{fmt.Sprintf("%s:%d: %s: %v", p.file, f.line, f.do, err)}
+			return o
+		}
 	}
 	w.Run(p.kind.rest)
 	heal(w, began)
@@ -169,20 +186,22 @@ func (p plan) String() string {
 
 // parsePlan reads what String wrote. Lines that begin with # say why it is kept.
 func parsePlan(text string) (p plan, err error) {
+	n := 0
 	for line := range strings.Lines(text) {
+		n++
 		f := strings.Fields(line)
 		switch {
 		case len(f) == 0 || strings.HasPrefix(line, "#"):
 		case f[0] == "world" && len(f) > 1:
 			if p, err = parseWorld(f[1], f[2:]); err != nil {
-				return p, err
+				return p, fmt.Errorf("%d: %w", n, err)
 			}
 		default:
 			at, err := time.ParseDuration(f[0])
 			if err != nil {
-				return p, err
+				return p, fmt.Errorf("%d: %w", n, err)
 			}
-			p.faults = append(p.faults, fault{at, strings.Join(f[1:], " ")})
+			p.faults = append(p.faults, fault{at, strings.Join(f[1:], " "), n})
 		}
 	}
 	if p.kind == nil {
@@ -241,6 +260,29 @@ func TestPlansAsText(t *testing.T) {
 			if again := p.String(); again != text {
 				t.Fatalf("read and written again:\n%s\nbut it was\n%s", again, text)
 			}
+		}
+	}
+}
+
+// TestWrongPlans says what is wrong with a world in a file, and in which line.
+func TestWrongPlans(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"1s crush lb1":          `w.txt:3: crush lb1: no fault is "crush lb1"`,
+		"1s crash lb7":          `w.txt:3: crash lb7: no host is "lb7"`,
+		"1s pause lb1 long":     `w.txt:3: pause lb1 long: time: invalid duration "long"`,
+		"1s loss much":          `w.txt:3: loss much: strconv.ParseFloat: parsing "much": invalid syntax`,
+		"1s witness dies":       "w.txt:3: witness dies: there is no witness",
+		"soon crash lb1":        `3: time: invalid duration "soon"`,
+		"world swarm hosts=two": `3: unknown key "hosts"`,
+	} {
+		p, err := parsePlan("# why\nworld swarm seed=1 interval=100ms priorities=100,150\n" + line)
+		got := fmt.Sprint(err)
+		if p.file = "w.txt"; err == nil {
+			got = strings.Join(p.play().wrong, "\n")
+		}
+		if got != want {
+			t.Errorf("%s: says\n%s, want\n%s", line, got, want)
 		}
 	}
 }

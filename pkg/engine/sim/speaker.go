@@ -72,7 +72,7 @@ func (h *Host) Routes(neighbor string) map[netip.Prefix]string {
 // adopt removes what an earlier run left, but for addresses that the services still
 // have, and VIPs that go on.
 func (h *Host) adopt(left map[string]engine.Kept) {
-	goes, _ := h.cfg.Resumes(h.w.now, left)
+	goes, _ := h.cfg.Resumes(h.clock.now(), left)
 	stays, leases := map[string]*present{}, map[string]time.Time{}
 	h.resumed = map[string]bool{}
 	for name := range goes {
@@ -100,8 +100,8 @@ func (h *Host) adopt(left map[string]engine.Kept) {
 // keep it.
 func (h *Host) kept() (until time.Time, told map[string]map[netip.Prefix]string) {
 	if h.eng != nil {
-		if within, ok := h.eng.Keeps(); ok && h.eng.Done(h.w.now) {
-			return h.w.now.Add(within), h.speaker.told
+		if within, ok := h.eng.Keeps(); ok && h.eng.Done(h.clock.now()) {
+			return h.clock.now().Add(within), h.speaker.told
 		}
 	}
 	return time.Time{}, map[string]map[netip.Prefix]string{}

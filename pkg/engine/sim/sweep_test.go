@@ -107,8 +107,9 @@ func TestFailing(t *testing.T) {
 			}
 			p, err := parsePlan(string(text))
 			if err != nil {
-				t.Fatalf("%s: %v", file, err)
+				t.Fatalf("%s:%v", file, err)
 			}
+			p.file = file
 			for _, wrong := range p.play().wrong {
 				t.Error(wrong)
 			}

@@ -11,6 +11,7 @@ import (
 // Witness is a voter that is no host. Cuts name it as they name hosts.
 type Witness struct {
 	w     *World
+	clock clock
 	name  string
 	max   time.Duration
 	voter *vote.Grantor
@@ -22,7 +23,7 @@ const voters = 100
 
 // AddWitness starts one that promises its vote for maxTTL at most.
 func (w *World) AddWitness(name string, maxTTL time.Duration) *Witness {
-	x := &Witness{w: w, name: name, max: maxTTL}
+	x := &Witness{w: w, clock: clock{w: w}, name: name, max: maxTTL}
 	w.witnesses[name] = x
 	x.Restart()
 	return x
@@ -39,13 +40,13 @@ func (x *Witness) Kill() { x.down = true }
 
 // Restart starts it anew: it knows nothing of what it has promised.
 func (x *Witness) Restart() {
-	x.down, x.voter = false, vote.NewGrantor(x.w.now, x.max, voters)
+	x.down, x.voter = false, vote.NewGrantor(x.clock.now(), x.max, voters)
 }
 
 // passes reports whether a message from one to another gets through: over some
 // network, when both are hosts.
 func (w *World) passes(from *Host, to string) bool {
-	if w.cuts[[2]string{from.name, to}] || w.rng.Float64() < w.Loss {
+	if w.cuts[[2]string{from.name, to}] || w.loses() {
 		return false
 	}
 	other := w.byName[to]
@@ -66,10 +67,10 @@ func (h *Host) ask(a engine.AskVote) {
 	}
 	x := h.w.witnesses[a.Voter]
 	h.w.send(func() {
-		if x.down || h.w.cuts[[2]string{x.name, h.name}] || h.w.rng.Float64() < h.w.Loss {
+		if x.down || h.w.cuts[[2]string{x.name, h.name}] || h.w.loses() {
 			return
 		}
-		answer, ok := x.voter.Answer(h.w.now, "", h.name, life, a.Ask)
+		answer, ok := x.voter.Answer(x.clock.now(), "", h.name, life, a.Ask)
 		if !ok {
 			return
 		}

@@ -53,12 +53,14 @@ type World struct {
 	hosts     []*Host
 	byName    map[string]*Host
 	witnesses map[string]*Witness
+	burst     float64                 // the part of all messages that is lost
+	burstEnds time.Time               // until then
 	cuts      map[[2]string]bool      // from, to
 	cutOn     map[[3]string]bool      // network, from, to
 	echoes    map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
 	cache     map[string]string       // VIP: the host that clients send to
 	steps     uint64
-	healed    time.Time // when cuts and losses ended last
+	healed    time.Time // when cuts and losses ended last, or will
 	stuck     int       // steps since time last went on
 	hash      uint64
 	broken    []string // invariants that did not hold
@@ -118,11 +120,39 @@ func (w *World) RunUntil(limit time.Duration, ok func() bool) bool {
 // Cut stops everything that from sends from reaching to.
 func (w *World) Cut(from, to string) { w.cuts[[2]string{from, to}] = true }
 
+// Mend ends what Cut has begun.
+func (w *World) Mend(from, to string) {
+	delete(w.cuts, [2]string{from, to})
+	w.healed = later(w.healed, w.now)
+}
+
+// Burst has a part of all messages be lost for a time.
+func (w *World) Burst(part float64, d time.Duration) {
+	w.burst, w.burstEnds = part, w.now.Add(d)
+	w.healed = later(w.healed, w.burstEnds)
+}
+
 // Heal ends all cuts, losses and delays.
 func (w *World) Heal() {
 	clear(w.cuts)
 	clear(w.cutOn)
-	w.Loss, w.Twice, w.Lag, w.healed = 0, 0, 0, w.now
+	w.Loss, w.Twice, w.Lag, w.burstEnds, w.healed = 0, 0, 0, w.now, w.now
+}
+
+// loses decides whether a message is lost.
+func (w *World) loses() bool {
+	part := w.Loss
+	if w.now.Before(w.burstEnds) {
+		part = max(part, w.burst)
+	}
+	return w.rng.Float64() < part
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // Random gives choices of faults the world's own randomness.
@@ -158,7 +188,7 @@ func (w *World) at(t time.Time, do func()) {
 func (w *World) carry(from *Host, a engine.SendAdvert) {
 	for _, to := range w.hosts {
 		if to == from || !from.reaches(a.Interface) || w.cuts[[2]string{from.name, to.name}] ||
-			w.cutOn[[3]string{a.Interface, from.name, to.name}] || w.rng.Float64() < w.Loss {
+			w.cutOn[[3]string{a.Interface, from.name, to.name}] || w.loses() {
 			continue
 		}
 		w.send(func() {
