@@ -26,7 +26,9 @@ func (h *Host) act(a engine.Action) {
 	case engine.RenewLease: // done already
 	case engine.RunFence:
 		h.fence(a)
-	case engine.StopFence, engine.RememberFence, engine.RememberProven:
+	case engine.RememberFence:
+		h.history = h.history.Add(a.Entry)
+	case engine.StopFence, engine.RememberProven:
 	case engine.ProbeVIP:
 		h.probeVIP(a)
 	case engine.AskVote:

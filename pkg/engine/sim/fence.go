@@ -47,6 +47,7 @@ func (h *Host) fence(a engine.RunFence) {
 	case DeviceWorks:
 	}
 	h.w.after(takes, func() {
+		cut := acts && a.Verb == fence.VerbOff && plug.powered
 		if acts {
 			h.work(a, plug)
 		}
@@ -54,6 +55,9 @@ func (h *Host) fence(a engine.RunFence) {
 			exit = 2
 		}
 		if h.life == life {
+			if cut {
+				h.brakes(a.Peer)
+			}
 			h.step(engine.FenceEnded{Peer: a.Peer, Ended: fence.Ended{ID: a.ID, Exit: exit, Late: exit < 0, Detail: "simulated"}})
 		}
 	})

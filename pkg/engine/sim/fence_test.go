@@ -22,7 +22,7 @@ func fences(cfg engine.Config, interval time.Duration) engine.Config {
 			Devices:  map[string]fence.Device{peer + "-ipmi": {Agent: "fence_ipmilan"}, peer + "-pdu": {Agent: "fence_apc"}},
 			Attempts: 2, AttemptTimeout: time.Second,
 			Verify: fence.Verify{Reads: 3, Every: 200 * time.Millisecond, Within: 5 * time.Second},
-			Rate:   fence.Rate{Max: 3, Per: 15 * time.Minute}, Settle: 2 * time.Second, ConfirmTTL: 10 * time.Minute,
+			Rate:   fence.Rate{Max: 2, Per: 15 * time.Minute}, Settle: 2 * time.Second, ConfirmTTL: 10 * time.Minute,
 			Silence: 4 * interval, Track: []string{"gateway"},
 		}
 	}

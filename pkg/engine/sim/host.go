@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/fence"
 )
 
 // stuckAfter is more events than any world handles at one instant.
@@ -45,6 +46,8 @@ type Host struct {
 	offered  map[string]string      // what was being handed over when the daemon was killed
 	opened   map[string]time.Time   // when VIPs were opened last
 	device   Device                 // how what can cut it off behaves
+	history  fence.History          // of fences, on its disk
+	cut      map[string][]time.Time // when it cut others off, as it knows
 	fenced   bool                   // it is off since another host cut it off
 	stall    time.Duration          // it is paused as soon as it decides something
 	slow     time.Duration          // the kernel takes up to so much longer for a change
@@ -91,7 +94,7 @@ type present struct {
 // starts its daemon. Hosts see each other on interfaces of the same name.
 func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *Host {
 	h := &Host{
-		w: w, clock: clock{w: w}, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{}, opened: map[string]time.Time{},
+		w: w, clock: clock{w: w}, name: name, index: len(w.hosts), cfg: cfg, links: map[string]*nic{}, opened: map[string]time.Time{}, cut: map[string][]time.Time{},
 		stolen: map[string]bool{}, away: map[string]bool{}, failing: map[string]bool{}, failedAt: map[string]time.Time{}, weights: map[string]int{}, said: map[string]uint8{},
 	}
 	for i, ifname := range interfaces {
@@ -200,6 +203,7 @@ func (h *Host) Boot() {
 	h.adopt(left) // a start removes what an earlier run left, and it does not go on with
 	stale, told := h.kept()
 	h.life++
+	h.w.starts++
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.waiting = map[string]uint64{}
 	h.speaker = speaker{sessions: map[string]bool{}, told: told, stale: map[string]bool{}}
@@ -211,6 +215,9 @@ func (h *Host) Boot() {
 		h.step(engine.Resume{Until: stale, VIPs: left})
 	}
 	h.step(engine.Configure{Config: h.cfg})
+	if len(h.history) > 0 {
+		h.step(engine.RestoreFences{History: h.history})
+	}
 	if h.cfg.Pair != nil {
 		h.step(engine.PairUp{Boot: h.life})
 	}

@@ -171,6 +171,7 @@ func (w *World) exclusive(vip string, to *Host) {
 		return
 	}
 	to.opened[vip] = w.now
+	to.numbersRightly(vip)
 	for _, from := range w.hosts {
 		if from == to || !from.opens(vip) {
 			continue

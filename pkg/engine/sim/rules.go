@@ -70,6 +70,40 @@ func (h *Host) shootsRightly(a engine.RunFence) {
 	}
 }
 
+// brakes: nobody is cut off more often than the brake allows, over restarts of the
+// daemon as well.
+func (h *Host) brakes(peer string) {
+	now, rate := h.clock.now(), h.cfg.Fences[peer].Rate
+	h.cut[peer] = slices.DeleteFunc(append(h.cut[peer], now), func(t time.Time) bool { return now.Sub(t) >= rate.Per })
+	if n := len(h.cut[peer]); n > rate.Max {
+		h.w.breaks("%s cuts %s off %d times within %s", h.name, peer, n, rate.Per)
+	}
+}
+
+// numbersRightly: who begins to hold by a majority has a higher epoch than all who did
+// before, unless a voter has started anew since then: it has forgotten them.
+func (h *Host) numbersRightly(vip string) {
+	if h.cfg.VIPs[vip].Takeover != engine.TakeoverVotes || h.eng == nil {
+		return
+	}
+	v, _ := h.VIP(vip)
+	last := h.w.epochs[vip]
+	if forgot := last.starts != h.w.starts; forgot {
+		last = reign{}
+	}
+	if v.Epoch < last.number || v.Epoch == last.number && h != last.host {
+		h.w.breaks("%s holds %s in epoch %d, after %s did in %d", h.name, vip, v.Epoch, last.host.name, last.number)
+	}
+	h.w.epochs[vip] = reign{v.Epoch, h, h.w.starts}
+}
+
+// reign is who held a VIP last by a majority, and in which epoch.
+type reign struct {
+	number uint64
+	host   *Host
+	starts uint64 // of daemons and witnesses, up to then
+}
+
 // talk reports whether two hosts hear each other. Who is heard and hears nothing
 // cannot prove that what it says is new.
 func (w *World) talk(a, b *Host) bool {

@@ -58,6 +58,8 @@ type World struct {
 	cuts      map[[2]string]bool      // from, to
 	cutOn     map[[3]string]bool      // network, from, to
 	echoes    map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
+	epochs    map[string]reign        // of VIPs
+	starts    uint64                  // of daemons and witnesses
 	cache     map[string]string       // VIP: the host that clients send to
 	steps     uint64
 	healed    time.Time // when cuts and losses ended last, or will
@@ -70,7 +72,7 @@ type World struct {
 func New(seed uint64) *World {
 	return &World{
 		now: epoch, rng: rand.New(rand.NewPCG(seed, 0x7669_7064)), byName: map[string]*Host{}, witnesses: map[string]*Witness{},
-		cuts: map[[2]string]bool{}, cutOn: map[[3]string]bool{}, echoes: map[[2]string]time.Time{}, cache: map[string]string{},
+		cuts: map[[2]string]bool{}, cutOn: map[[3]string]bool{}, echoes: map[[2]string]time.Time{}, cache: map[string]string{}, epochs: map[string]reign{},
 	}
 }
 
