@@ -8,6 +8,16 @@ import (
 	"github.com/vipd/vipd/pkg/fence"
 )
 
+// fencedBy is when a host that fell silent is proven to be off: it is waited for, and
+// once for its turn, then cut off and read three times by the slowest agent.
+func fencedBy(s shape) time.Duration {
+	cut := time.Second + 4*s.interval + 2*time.Second
+	return 4*s.interval + cut + 4*agentMost + 2*200*time.Millisecond
+}
+
+// agentMost is what an agent takes at most in a world.
+const agentMost = 300 * time.Millisecond
+
 // fences lets a host take over from a silent peer only when that is cut off.
 func fences(cfg engine.Config, interval time.Duration) engine.Config {
 	for name, v := range cfg.VIPs {

@@ -28,6 +28,7 @@ type kind struct {
 	rest      time.Duration // after the last fault
 	peace     func(s shape) time.Duration
 	settled   func(w *sim.World, s shape) []string
+	after     func(s shape) []after      // nil = nothing
 	shows     func(a engine.Action) bool // such an action is what the worlds are for
 }
 
@@ -52,6 +53,7 @@ var swarm = &kind{
 	settled: func(w *sim.World, s shape) []string {
 		return slices.Concat(holders(w, s), reached(w, s), announced(w))
 	},
+	after: afters(down, "crash", "drain"),
 	shows: func(a engine.Action) bool { _, ok := a.(engine.Announce); return ok },
 }
 
@@ -72,6 +74,7 @@ var exclusive = &kind{
 	settled: func(w *sim.World, s shape) []string {
 		return slices.Concat(holders(w, s), reached(w, s))
 	},
+	after: afters(down, "crash", "kill", "pause", "drain"),
 	shows: func(a engine.Action) bool { l, ok := a.(engine.SetLease); return ok && l.On },
 }
 
@@ -93,6 +96,7 @@ var fenced = &kind{
 	settled: func(w *sim.World, s shape) []string {
 		return holders(w, s)
 	},
+	after: afters(fencedBy, "crash", "kill", "pause", "drain", "dead device"),
 	shows: func(a engine.Action) bool {
 		f, ok := a.(engine.RunFence)
 		return ok && f.Verb == fence.VerbOff
@@ -122,6 +126,7 @@ var voted = &kind{
 	settled: func(w *sim.World, s shape) []string {
 		return holders(w, s)
 	},
+	after: afters(func(s shape) time.Duration { return down(s) + s.ttl() }, "crash", "kill", "pause", "drain"),
 	shows: func(a engine.Action) bool { l, ok := a.(engine.SetLease); return ok && l.On },
 }
 

@@ -137,7 +137,10 @@ func (p plan) play() (o outcome) {
 	w.Run(p.kind.rest)
 	heal(w, began)
 	w.Run(p.kind.peace(p.shape))
-	o.wrong = append(w.Broken(), p.kind.settled(w, p.shape)...)
+	if o.wrong = append(w.Broken(), p.kind.settled(w, p.shape)...); len(o.wrong) == 0 && p.kind.after != nil {
+		o.wrong = p.followed(w)
+		o.wrong = append(o.wrong, w.Broken()...)
+	}
 	return o
 }
 
