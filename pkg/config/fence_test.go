@@ -99,3 +99,14 @@ func TestFenceShared(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// TestSilence: how long a peer must be silent, by how far apart adverts are.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	for interval, want := range map[string]time.Duration{"100ms": time.Second, "250ms": time.Second, "260ms": 1040 * time.Millisecond, "1s": 4 * time.Second} {
+		c := parse(t, strings.Replace(fenced, `"500ms"`, `"`+interval+`"`, 1))
+		if got := c.Engine.Fences["lb2"].Silence; got != want {
+			t.Errorf("adverts each %s: %v, want %v", interval, got, want)
+		}
+	}
+}

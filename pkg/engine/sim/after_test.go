@@ -58,6 +58,9 @@ func (p plan) followed(w *sim.World) (wrong []string) {
 			held = append(held, vip)
 		}
 	}
+	if !slices.ContainsFunc(w.Hosts(), func(o *sim.Host) bool { return o != h && o.Running() }) {
+		return nil // the others were cut off when peace began
+	}
 	moves, note := map[string]int{}, w.Record
 	w.Record = func(host string, now time.Time, ev engine.Event, did []engine.Action) {
 		note(host, now, ev, did)
