@@ -253,8 +253,13 @@ func (e *Engine) listensAgain(now time.Time, members []*vip) bool {
 }
 
 // defers leaves the VIP of an Active that fell silent to a peer that comes first,
-// and would be as fast: for one interval, once.
+// and would be as fast: for one interval, once. A drill that has this host keep silent
+// leaves it to all of them.
 func (e *Engine) defers(now time.Time, v *vip) bool {
+	if e.drill.silent() {
+		v.router.Defer(now.Add(v.cfg.Interval)) // no peer would believe that it is held here
+		return true
+	}
 	ours := e.told(now, v)
 	first := func(p *peer) bool {
 		r := p.vips[v.name]

@@ -57,6 +57,11 @@ var mutants = []mutant{
 		by:    worlds, run: "TestFailing/exclusive-handed-on", finds: `is held by .*`,
 	},
 	{
+		name:  "silent host takes over",
+		edits: []edit{{"pkg/engine/pair_heard.go", "	if e.drill.silent() {\n", "	if e.drill.silent() && v.quiet {\n"}},
+		by:    worlds, run: "TestFailing/drilled-silent-taker", finds: `is held by .*`,
+	},
+	{
 		name:  "release before removal",
 		edits: []edit{{"pkg/engine/vip.go", "		e.abandonHook(v)\n		e.shut(now, v)\n	}\n	e.schedule(v)\n", "		e.abandonHook(v)\n		e.shut(now, v)\n		e.left(now, v)\n	}\n	e.schedule(v)\n"}},
 		by:    worlds, run: "TestExclusive", seeds: 500, finds: `releases .* still`,
@@ -118,6 +123,31 @@ var mutants = []mutant{
 		name:  "votes back before removal",
 		edits: []edit{{"pkg/engine/voting.go", "case !wanted && !idle && v.applied && !v.there:", "case !wanted && !idle:"}},
 		by:    worlds, run: "TestVoted", seeds: 1000, finds: `hands the vote .* still`,
+	},
+	{
+		name:  "old epoch granted",
+		edits: []edit{{"pkg/vote/grantor.go", "	case ask.Epoch < p.epoch, other && ask.Epoch == p.epoch:\n		return OldEpoch, 0\n", ""}},
+		by:    worlds, run: "TestVoted", seeds: 3000, finds: `in epoch \d+, after .*`,
+	},
+	{
+		name:  "brake off",
+		edits: []edit{{"pkg/fence/turn.go", "!f.round.shot && len(shots) >= f.cfg.Rate.Max", "!f.round.shot && len(shots) > f.cfg.Rate.Max"}},
+		by:    worlds, run: "TestFenced", seeds: 1000, finds: `off \d+ times within`,
+	},
+	{
+		name:  "brake forgotten by a restart",
+		edits: []edit{{"pkg/fence/history.go", "			f.shots = append(f.shots, t)\n", "			_ = t\n"}},
+		by:    worlds, run: "TestFailing/fenced-brake", finds: `off \d+ times within`,
+	},
+	{
+		name:  "lease that a slow clock makes too long",
+		edits: []edit{{"pkg/engine/lease.go", "v.cfg.Interval * 5 / 2", "v.cfg.Interval * 280 / 100"}},
+		by:    worlds, run: "TestFailing/exclusive-slow-clock", finds: `is held by .*`,
+	},
+	{
+		name:  "fencing that is not tried again",
+		edits: []edit{{"pkg/fence/round.go", "longestRest = 30 * time.Second", "longestRest = time.Hour"}, {"pkg/fence/round.go", "firstRest   = time.Second ", "firstRest   = time.Hour "}},
+		by:    worlds, run: "TestFenced", seeds: 500, finds: `after the .* is held by \[\], not within .*`,
 	},
 	{
 		name:  "minority holds on",
