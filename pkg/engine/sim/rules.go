@@ -71,12 +71,17 @@ func (h *Host) shootsRightly(a engine.RunFence) {
 }
 
 // brakes: nobody is cut off more often than the brake allows, over restarts of the
-// daemon as well.
+// daemon as well. The levels of one fence count once, even if somebody gave the power
+// back between them.
 func (h *Host) brakes(peer string) {
-	now, rate := h.clock.now(), h.cfg.Fences[peer].Rate
-	h.cut[peer] = slices.DeleteFunc(append(h.cut[peer], now), func(t time.Time) bool { return now.Sub(t) >= rate.Per })
-	if n := len(h.cut[peer]); n > rate.Max {
-		h.w.breaks("%s cuts %s off %d times within %s", h.name, peer, n, rate.Per)
+	now, cfg := h.clock.now(), h.cfg.Fences[peer]
+	level := cfg.Verify.Within + time.Duration(cfg.Attempts)*(cfg.AttemptTimeout+time.Second)
+	if list := h.cut[peer]; len(list) > 0 && now.Sub(list[len(list)-1]) < level {
+		return
+	}
+	h.cut[peer] = slices.DeleteFunc(append(h.cut[peer], now), func(t time.Time) bool { return now.Sub(t) >= cfg.Rate.Per })
+	if n := len(h.cut[peer]); n > cfg.Rate.Max {
+		h.w.breaks("%s cuts %s off %d times within %s", h.name, peer, n, cfg.Rate.Per)
 	}
 }
 
