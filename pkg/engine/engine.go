@@ -167,8 +167,8 @@ func (e *Engine) conclude(now time.Time) {
 	e.followHeld(now)
 	e.followVIPs(now)
 	e.followDrill(now)
-	e.announceTable(now)
 	e.lookAround(now)
+	e.announceTable(now)
 	e.part(now)
 	e.tellPeers(now)
 }

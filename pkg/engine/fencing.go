@@ -170,7 +170,6 @@ func (e *Engine) lookAround(now time.Time) {
 	if len(e.fences) == 0 || !e.pair.stirred && !e.proven {
 		return
 	}
-	defer e.followVotes(now)
 	for _, x := range e.fences {
 		if s := e.situation(now, x); !sameSituation(s, x.told) {
 			x.told = s
@@ -185,6 +184,9 @@ func (e *Engine) lookAround(now time.Time) {
 			e.schedule(v)
 		}
 	}
+	e.followVotes(now)
+	e.followHeld(now) // what was taken over, or given up, by that
+	e.followVIPs(now)
 }
 
 func sameSituation(a, b fence.Situation) bool {
@@ -227,6 +229,9 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		if free, _ := e.vouched(now, v, p); v.cfg.Takeover == TakeoverFence && v.router.Due() && !free { // with a proof as well, until it is taken
 			s.Waiting = append(s.Waiting, v.name)
 		}
+	}
+	if p != nil && !p.heardAt.IsZero() && !e.fresh(now, p) {
+		s.Holds, s.Preferred = x.told.Holds, x.told.Preferred // as the peer knows it: both take turns by the same facts
 	}
 	return s
 }

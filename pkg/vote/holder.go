@@ -269,15 +269,19 @@ func (h *Holder) becomeWithout(now time.Time) {
 }
 
 // fail ends an attempt, or a hold that has no majority any more, and says when to
-// try again.
+// try again. What is left of a hold is kept until [Drop]: when a proof of a fence ends,
+// the kernel may answer still.
 func (h *Holder) fail(now time.Time) {
+	held := h.stage > Asking
 	h.stage = Waiting
 	h.due = h.again(now)
 	if h.hurry > 0 {
 		h.due = earlier(h.due, now.Add(hurryFirst<<(2*(retries-h.hurry))))
 		h.hurry--
 	}
-	h.letGo(now)
+	if !held {
+		h.letGo(now)
+	}
 }
 
 // again is when to try again: when the promises to the host that has a majority

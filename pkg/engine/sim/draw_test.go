@@ -128,7 +128,7 @@ func drawCut(d *drawing) {
 	case 8:
 		d.add("boot %s", h)
 	case 9:
-		d.add("device %s %s", h, d.one("dead", "hangs", "lies", "wrong", "share"))
+		d.drawDevice(h)
 	case 10:
 		d.add("check %s gateway %s", h, d.one("ok", "fail"))
 	case 11:
@@ -156,7 +156,8 @@ func drawCut(d *drawing) {
 func drawVote(d *drawing) {
 	h, other := d.host()
 	witness := d.plan.shape.witness != ""
-	switch n := d.IntN(18); {
+	fences := d.plan.shape.fences
+	switch n := d.IntN(20); {
 	case n < 4 && !witness:
 	case n == 0:
 		d.add("witness dies")
@@ -187,9 +188,18 @@ func drawVote(d *drawing) {
 		d.add("isolate %s", h)
 	case n == 13:
 		d.add("rejoin %s", h)
+	case n == 14 && fences:
+		d.drawDevice(h)
+	case n == 15 && fences:
+		d.add("check %s gateway %s", h, d.one("ok", "fail"))
 	default:
 		drawAtHost(d)
 	}
+}
+
+// drawDevice breaks what could cut a host off, in one way or another.
+func (d *drawing) drawDevice(h string) {
+	d.add("device %s %s", h, d.one("dead", "hangs", "lies", "wrong", "share"))
 }
 
 // drawBurst has many messages be lost for a while.

@@ -194,6 +194,10 @@ func (h *Host) Powered() bool { return h.powered }
 
 // Boot gives power back, if it was away, and starts the daemon.
 func (h *Host) Boot() {
+	if !h.powered && h.w.BootTakes > 0 {
+		h.BootSlowly(h.w.BootTakes)
+		return
+	}
 	if !h.powered {
 		h.powered, h.filter = true, newFilter()
 	}

@@ -114,15 +114,22 @@ var voted = &kind{
 			s.priorities = append(s.priorities, 200)
 			s.witness = d.one("", "etcd")
 		}
+		s.fences = len(s.priorities) == 2 && d.IntN(3) == 0
 		return s
 	},
-	config: func(s shape, i int) engine.Config { return votes(paired(plain(s, i), len(s.priorities)), s) },
+	config: func(s shape, i int) engine.Config {
+		cfg := paired(plain(s, i), len(s.priorities))
+		if s.fences {
+			cfg = fences(cfg, max(s.interval, 250*time.Millisecond)) // silent for a second, as in configurations: lag is no silence
+		}
+		return votes(cfg, s)
+	},
 	start:  func(s shape) time.Duration { return 2*time.Second + 8*s.interval + s.ttl() },
 	faults: 12,
 	gap:    func(s shape) time.Duration { return 2500*time.Millisecond + 4*s.interval },
 	draw:   drawVote,
 	rest:   6 * time.Second,
-	peace:  func(s shape) time.Duration { return 10*time.Second + 12*s.interval + 3*s.ttl() },
+	peace:  func(s shape) time.Duration { return 10*time.Second + bootTakes + 12*s.interval + 3*s.ttl() },
 	settled: func(w *sim.World, s shape) []string {
 		return holders(w, s)
 	},

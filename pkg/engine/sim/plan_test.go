@@ -35,6 +35,7 @@ type shape struct {
 	sync       bool   // two more VIPs, which move together
 	hooks      bool   // before_hold, and hooks that are told
 	witness    string // "" = none, rack, etcd
+	fences     bool   // a verified fence stands for a vote
 }
 
 // fault is one thing that happens to a world, in the words of [do].
@@ -127,6 +128,9 @@ func (p plan) play() (o outcome) {
 	for i, cfg := range began {
 		w.AddHost(hostName(i), cfg, "eth0", "eth1", "lo")
 	}
+	if p.shape.fences {
+		w.BootTakes = bootTakes
+	}
 	for _, f := range p.faults {
 		w.Run(max(0, f.at-w.Now()))
 		if err := do(w, f.do); err != nil {
@@ -175,7 +179,7 @@ func (p plan) String() string {
 	for _, on := range []struct {
 		is   bool
 		word string
-	}{{s.preempt, "preempt"}, {s.sync, "sync"}, {s.hooks, "hooks"}, {s.witness != "", "witness=" + s.witness}} {
+	}{{s.preempt, "preempt"}, {s.sync, "sync"}, {s.hooks, "hooks"}, {s.witness != "", "witness=" + s.witness}, {s.fences, "fences"}} {
 		if on.is {
 			words = append(words, on.word)
 		}
@@ -240,6 +244,8 @@ func parseWorld(name string, words []string) (p plan, err error) {
 			p.shape.hooks = true
 		case "witness":
 			p.shape.witness = value
+		case "fences":
+			p.shape.fences = true
 		default:
 			err = fmt.Errorf("unknown key %q", key)
 		}

@@ -86,9 +86,10 @@ func (h *Host) brakes(peer string) {
 }
 
 // numbersRightly: who begins to hold by a majority has a higher epoch than all who did
-// before, unless a voter has started anew since then: it has forgotten them.
+// before, unless a voter has started anew since then: it has forgotten them. A
+// fence that stands for a vote agrees to any number.
 func (h *Host) numbersRightly(vip string) {
-	if h.cfg.VIPs[vip].Takeover != engine.TakeoverVotes || h.eng == nil {
+	if h.cfg.VIPs[vip].Takeover != engine.TakeoverVotes || len(h.cfg.Fences) > 0 || h.eng == nil {
 		return
 	}
 	v, _ := h.VIP(vip)

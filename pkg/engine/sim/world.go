@@ -37,6 +37,8 @@ type World struct {
 	// how much longer one may take, so that others overtake it.
 	Twice float64
 	Lag   time.Duration
+	// BootTakes is how long a host takes at least from its power to its daemon.
+	BootTakes time.Duration
 	// Exclusive says that no two hosts may hold one VIP, but while one hands it to
 	// the other.
 	Exclusive bool
