@@ -203,7 +203,7 @@ func (e *Engine) followVote(now time.Time, v *vip) {
 			e.stir(m)
 		}
 	}
-	if b.mayTake && !was && v.router.Due() && v.lease.asked.IsZero() {
+	if b.mayTake && v.router.Due() && v.lease.asked.IsZero() {
 		e.promote(now, v)
 	}
 	if e.byName[v.name] == v {
