@@ -218,6 +218,7 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		}
 		r, told := p.vips[v.name]
 		holds := r.Role == pair.Active || r.Held
+		s.PeerContent = s.PeerContent && v.ballot.holder == nil // else it needs our vote to go on
 		s.Holds = s.Holds || v.state == Active && v.there
 		s.PeerHolds = s.PeerHolds || holds
 		if told && !ranked {
