@@ -105,11 +105,6 @@ var mutants = []mutant{
 		by:    worlds, run: "TestFailing/voted-content-peer", finds: `every host was fenced`,
 	},
 	{
-		name:  "majority that is looked at once",
-		edits: []edit{{"pkg/engine/voting.go", "	if b.mayTake && v.router.Due()", "	if b.mayTake && !was && v.router.Due()"}},
-		by:    worlds, run: "TestFailing/voted-majority-for-an-instant", finds: `is held by \[\], not within`,
-	},
-	{
 		name:  "fence out of turn",
 		edits: []edit{{"pkg/fence/turn.go", "	if now.Before(begin) {\n", "	if now.Before(begin) && f.cfg.Settle < 0 {\n"}},
 		by:    "pkg/fence", run: "TestNeverBoth", finds: `both hosts are off`,
