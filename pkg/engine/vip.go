@@ -183,6 +183,9 @@ func (e *Engine) follow(now time.Time, v *vip, out vrrp.Outcome, cause uint64) {
 		e.contest(now, v)
 	}
 	if out.Due {
+		for _, m := range v.peers() {
+			e.stir(m) // votes are asked for when all members are due
+		}
 		e.promote(now, v)
 	}
 }

@@ -164,4 +164,9 @@ var mutants = []mutant{
 		edits: []edit{{"pkg/vote/holder.go", "len(c.Voters)/2 + 1", "max(1, len(c.Voters)/2)"}},
 		by:    worlds, run: "TestVoted", seeds: 1000, finds: `is held by .*`,
 	},
+	{
+		name:  "group that waits for a member that waits",
+		edits: []edit{{"pkg/engine/vip.go", "		for _, m := range v.peers() {\n			e.stir(m) // votes are asked for when all members are due\n		}\n", ""}},
+		by:    scenarios, run: "TestScenarios/votes-sync-group", finds: `web on lb2 is BACKUP`,
+	},
 }
