@@ -72,7 +72,7 @@ type Holder struct {
 	epoch  uint64 // that is asked for now: base, or higher
 	due    time.Time
 	look   time.Time     // idle: when to find out again who answers
-	hurry  int           // attempts that follow a Retry closely
+	hurry  int           // how often it asks again soon, after a Retry
 	others bool          // not only the own vote has been asked for
 	margin time.Duration // ppm, that a vote counts less
 	out    []Send
@@ -275,13 +275,20 @@ func (h *Holder) fail(now time.Time) {
 	held := h.stage > Asking
 	h.stage = Waiting
 	h.due = h.again(now)
-	if h.hurry > 0 {
-		h.due = earlier(h.due, now.Add(hurryFirst<<(2*(retries-h.hurry))))
-		h.hurry--
-	}
+	h.due = h.hurried(now, h.due)
 	if !held {
 		h.letGo(now)
 	}
+}
+
+// hurried is when to ask again, instead of at t, when another host has just released
+// the VIP: soon, a few times.
+func (h *Holder) hurried(now, t time.Time) time.Time {
+	if h.hurry == 0 {
+		return t
+	}
+	h.hurry--
+	return earlier(t, now.Add(hurryFirst<<(2*(retries-1-h.hurry))))
 }
 
 // again is when to try again: when the promises to the host that has a majority

@@ -134,6 +134,17 @@ func TestHolder(t *testing.T) {
 			"52ms rack3 grants", "held take renew next=150ms",
 			"53ms rack3 frees", "held take renew next=150ms",
 		}},
+		"the other host has released it, and the witness hears that later": {false, []string{
+			"0ms want", "ask lb1 epoch=1; asking next=100ms",
+			"0ms lb1 refuses lb2 800ms", "waiting next=800ms",
+			"10ms retry", "ask lb1 epoch=2; asking next=110ms",
+			"10ms lb1 grants", "ask lb2 epoch=2; ask rack3 epoch=2; asking next=110ms",
+			"11ms rack3 refuses lb2 700ms", "asking next=16ms",
+			"16ms wake", "ask rack3 epoch=2; asking next=116ms",
+			"17ms rack3 refuses lb2 700ms", "asking next=37ms",
+			"37ms wake", "ask rack3 epoch=2; asking next=137ms",
+			"38ms rack3 grants", "held take renew next=110ms",
+		}},
 		"a newer holder is known": {false, []string{
 			"0ms want", "ask lb1 epoch=1; asking next=100ms",
 			"0ms lb1 grants", "ask lb2 epoch=1; ask rack3 epoch=1; asking next=100ms",

@@ -15,9 +15,9 @@ const askedMost = 32
 // releases is how often a vote is handed back when nobody answers.
 const releases = 3
 
-// retries is how many attempts follow a Retry closely: the other host's release may
+// retries is how often it asks again soon after a Retry: the other host's release may
 // reach a voter later than the word of it reached this host. hurryFirst is before the
-// first of them, and each time four times as much.
+// first time, and each time four times as much.
 const (
 	retries    = 3
 	hurryFirst = 5 * time.Millisecond
@@ -200,6 +200,9 @@ func (h *Holder) answered(now time.Time, name string, a Answer) {
 		v.refusal = refusal{}
 	case Refused:
 		v.refusal = refusal{a.Why, a.Owner, now.Add(a.Remaining)}
+		if h.stage == Asking && a.Why == Promised && !v.own {
+			v.refusal.until = h.hurried(now, v.refusal.until) // the others are waited for meanwhile
+		}
 		if a.Why == OldEpoch && h.stage >= Held {
 			h.epoch = max(h.epoch, h.seen+1)
 		}
