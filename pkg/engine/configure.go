@@ -132,7 +132,9 @@ func (e *Engine) departures(now time.Time) bool {
 			e.do(Answer{ID: v.moving.id, Refused: true, Text: "a reload took " + v.name + " away"})
 		}
 		if v.replace != nil {
-			e.setAddresses(now, e.addVIP(now, v.name, *v.replace), false)
+			next := e.addVIP(now, v.name, *v.replace)
+			next.epoch, next.seen = v.epoch, v.seen // peers speak of the same VIP
+			e.setAddresses(now, next, false)
 		}
 	}
 	if len(gone) > 0 {

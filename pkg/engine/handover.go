@@ -32,6 +32,7 @@ type taking struct {
 	epoch uint64
 	since time.Time // the offer was made, or made again, no earlier
 	asked time.Time // to hear it again, zero = was not
+	taken bool      // once: who gave the VIP up since is not who it is offered to
 }
 
 // acceptMost is how long an offer is good for the taker: the holder, who waits
@@ -147,8 +148,8 @@ func outrankedText(v *vip, r pair.VIP) string {
 // asked for again: what proves to answer that is new.
 func (e *Engine) offered(now time.Time, v *vip, p *peer) {
 	t := taking{from: p.name, epoch: p.vips[v.name].Epoch + 1, since: p.heardAt}
-	if v.seen.from == t.from && v.seen.epoch == t.epoch {
-		t = v.seen
+	if v.seen.from == t.from && (v.seen.taken || v.seen.epoch == t.epoch) {
+		t = v.seen // the same one
 	}
 	switch old := now.Sub(t.since) > acceptMost; {
 	case old && t.asked.IsZero():
@@ -157,10 +158,11 @@ func (e *Engine) offered(now time.Time, v *vip, p *peer) {
 		t.since = t.asked
 	}
 	v.seen = t
-	if v.taking == t || v.router.State() != vrrp.Backup || len(v.blockers) > 0 || now.Sub(t.since) > acceptMost {
+	if t.taken || v.router.State() != vrrp.Backup || len(v.blockers) > 0 || now.Sub(t.since) > acceptMost {
 		return
 	}
-	v.taking = t
+	v.seen.taken = true
+	v.taking = v.seen
 	v.router.Vacate(now, vrrp.ReasonHandover)
 	e.follow(now, v, v.router.Wake(now), 0)
 }

@@ -169,4 +169,9 @@ var mutants = []mutant{
 		edits: []edit{{"pkg/engine/vip.go", "		for _, m := range v.peers() {\n			e.stir(m) // votes are asked for when all members are due\n		}\n", ""}},
 		by:    scenarios, run: "TestScenarios/votes-sync-group", finds: `web on lb2 is BACKUP`,
 	},
+	{
+		name:  "offer taken twice",
+		edits: []edit{{"pkg/engine/handover.go", "	if t.taken || v.router.State()", "	if v.taking == t || v.router.State()"}},
+		by:    worlds, run: "TestFailing/exclusive-offer-taken-twice", finds: `is held by .*`,
+	},
 }
