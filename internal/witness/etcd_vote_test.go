@@ -176,21 +176,31 @@ func TestEtcd(t *testing.T) {
 	}
 }
 
+// renewal asks for a vote, with an epoch that no key has reached.
+var renewal = vote.Ask{Kind: vote.Renew, VIP: "web", Number: 1, Epoch: 1 << 40, TTL: etcdTTL}
+
+// asker runs a client by itself: what it is answered, how to end it, and that it has.
+func (c *cluster) asker(t *testing.T, name string) (*Etcd, <-chan vote.Answer, context.CancelFunc, <-chan error) {
+	t.Helper()
+	conf := c.conf
+	conf.Node = name
+	client, err := OpenEtcd(conf, slog.New(slog.DiscardHandler))
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	answers, done := make(chan vote.Answer, 9), make(chan error, 1)
+	go func() { done <- client.Run(ctx, func(a vote.Answer) { answers <- a }) }()
+	return client, answers, cancel, done
+}
+
 // TestEtcdHandBack: a vote that is handed back at the very end gets there, also when
 // a renewal of it is still on its way.
 func TestEtcdHandBack(t *testing.T) {
 	testenv.Require(t, "etcd")
 	t.Parallel()
 	c := etcd(t, 1, false)
-	conf := c.conf
-	conf.Node = "lb1"
-	client, err := OpenEtcd(conf, slog.New(slog.DiscardHandler))
-	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	answers, done := make(chan vote.Answer, 9), make(chan error, 1)
-	go func() { done <- client.Run(ctx, func(a vote.Answer) { answers <- a }) }()
-	ask := vote.Ask{Kind: vote.Renew, VIP: "web", Number: 1, Epoch: 1 << 40, TTL: etcdTTL}
+	client, answers, cancel, done := c.asker(t, "lb1")
+	ask := renewal
 	client.Send([]vote.Ask{ask})
 	if a := <-answers; a.Kind != vote.Granted {
 		t.Fatalf("asked for the first time: %+v", a)
@@ -219,15 +229,8 @@ func TestEtcdFreed(t *testing.T) {
 	c := etcd(t, 3, false)
 	first := c.host(t, "lb1", true)
 	holder(t, within, first)
-	conf := c.conf
-	conf.Node = "lb2"
-	client, err := OpenEtcd(conf, slog.New(slog.DiscardHandler))
-	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	answers, done := make(chan vote.Answer, 9), make(chan error, 1)
-	go func() { done <- client.Run(ctx, func(a vote.Answer) { answers <- a }) }()
-	ask := vote.Ask{Kind: vote.Renew, VIP: "web", Number: 1, Epoch: 1 << 40, TTL: etcdTTL}
+	client, answers, cancel, done := c.asker(t, "lb2")
+	ask := renewal
 	client.Send([]vote.Ask{ask})
 	if a := <-answers; a.Why != vote.Promised || a.Owner != "lb1" || a.Remaining == 0 {
 		t.Errorf("asked for what lb1 has: %+v", a)
