@@ -38,7 +38,7 @@ var mutants = []mutant{
 	},
 	{
 		name:  "old offer is taken",
-		edits: []edit{{"pkg/engine/handover.go", "len(v.blockers) > 0 || now.Sub(t.since) > acceptMost", "len(v.blockers) > 0"}, {"pkg/engine/vip.go", "now.Sub(v.taking.since) > acceptMost", "false"}},
+		edits: []edit{{"pkg/engine/handover.go", "len(v.blockers) > 0 || now.Sub(t.since) > acceptMost", "len(v.blockers) > 0"}, {"pkg/engine/takeover.go", "now.Sub(v.taking.since) > acceptMost", "false"}},
 		by:    scenarios, run: "TestOldOffer", finds: `for an offer of .*`,
 	},
 	{
@@ -48,7 +48,7 @@ var mutants = []mutant{
 	},
 	{
 		name:  "who hangs is preempted",
-		edits: []edit{{"pkg/engine/vip.go", "m.router.Due() && !e.spares(now, m) ||", "m.router.Due() ||"}},
+		edits: []edit{{"pkg/engine/takeover.go", "m.router.Due() && !e.spares(now, m) ||", "m.router.Due() ||"}},
 		by:    worlds, run: "TestFailing/exclusive-preempted-while-it-hangs", finds: `is held by .*`,
 	},
 	{
