@@ -247,7 +247,9 @@ func (e *Engine) leaseSet(now time.Time, ev LeaseSet) {
 	switch {
 	case v.leaving && v.applied:
 		e.left(now, v)
-	case !ev.On || !v.router.Due():
+	case !v.router.Due():
+	case !ev.On:
+		v.router.Relisten(now) // it was due before the lease from before was over: it may be another host's by now
 	case !now.Before(v.lease.until.Add(-e.leaseTime(v) / 2)):
 		v.router.Relisten(now) // we were not running: the silence may be ours
 	default:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/engine"
+	"github.com/vipd/vipd/pkg/vrrp"
 )
 
 // leased is an engine with one VIP whose lease is to be in the packet filter, and
@@ -223,6 +224,36 @@ func TestLateWake(t *testing.T) {
 				t.Errorf("%s: refreshed %s", name, r.VIP)
 			}
 		}
+	}
+}
+
+// TestDueWhileLeaseEnds: who loses a VIP, and is to take it again before the kernel
+// has ended its lease, listens once more and takes it then.
+func TestDueWhileLeaseEnds(t *testing.T) {
+	t.Parallel()
+	l := holds(t)
+	advert := func(priority uint8) engine.AdvertReceived {
+		return engine.AdvertReceived{Interface: "eth0", Source: netip.MustParseAddr("192.0.2.3"), Advert: vrrp.Advert{
+			Version: 3, VRID: 51, Priority: priority, Interval: 100 * time.Millisecond, Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.10")},
+		}}
+	}
+	l.step(time.Millisecond, advert(200))
+	set, ok := find[engine.SetLease](l)
+	apply, _ := find[engine.SetAddresses](l)
+	if !ok || set.On || l.vip().State != engine.Backup {
+		t.Fatalf("%s asks for %+v", l.vip().State, set)
+	}
+	l.step(time.Millisecond, engine.AddressesApplied{VIP: "web", Seq: apply.Seq})
+	l.step(time.Millisecond, advert(vrrp.PriorityRelease))
+	l.step(42*time.Millisecond, engine.Wake{}) // Skew_Time: it is due
+	if set, ok := find[engine.SetLease](l); ok {
+		t.Fatalf("asks for %+v before the lease has ended", set)
+	}
+	l.step(time.Millisecond, engine.LeaseSet{VIP: "web", Seq: set.Seq})
+	set = l.due()
+	l.step(time.Millisecond, engine.LeaseSet{VIP: "web", On: true, Seq: set.Seq})
+	if s := l.vip().State; s != engine.Active {
+		t.Errorf("it is %s", s)
 	}
 }
 

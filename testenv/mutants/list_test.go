@@ -57,6 +57,11 @@ var mutants = []mutant{
 		by:    worlds, run: "TestFailing/exclusive-handed-on", finds: `is held by .*`,
 	},
 	{
+		name:  "takeover forgotten while a lease ends",
+		edits: []edit{{"pkg/engine/lease.go", "	case !v.router.Due():\n	case !ev.On:\n", "	case !ev.On || !v.router.Due():\n	case false:\n"}},
+		by:    worlds, run: "TestFailing/exclusive-lease-that-ends", finds: `held by \[\].*`,
+	},
+	{
 		name:  "silent host takes over",
 		edits: []edit{{"pkg/engine/pair_heard.go", "	if e.drill.silent() {\n", "	if e.drill.silent() && v.quiet {\n"}},
 		by:    worlds, run: "TestFailing/drilled-silent-taker", finds: `is held by .*`,
