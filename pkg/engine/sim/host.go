@@ -207,7 +207,7 @@ func (h *Host) Boot() {
 	h.adopt(left) // a start removes what an earlier run left, and it does not go on with
 	stale, told := h.kept()
 	h.life++
-	h.w.starts++
+	h.w.started = h.w.now
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
 	h.waiting = map[string]uint64{}
 	h.speaker = speaker{sessions: map[string]bool{}, told: told, stale: map[string]bool{}}

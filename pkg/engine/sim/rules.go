@@ -86,28 +86,29 @@ func (h *Host) brakes(peer string) {
 }
 
 // numbersRightly: who begins to hold by a majority has a higher epoch than all who did
-// before, unless a voter has started anew since then: it has forgotten them. A
-// fence that stands for a vote agrees to any number.
+// before, unless a voter has started anew since it may have promised its vote to the
+// last of them, and has forgotten it. A fence that stands for a vote agrees to any number.
 func (h *Host) numbersRightly(vip string) {
 	if h.cfg.VIPs[vip].Takeover != engine.TakeoverVotes || len(h.cfg.Fences) > 0 || h.eng == nil {
 		return
 	}
 	v, _ := h.VIP(vip)
 	last := h.w.epochs[vip]
-	if forgot := last.starts != h.w.starts; forgot {
+	if forgot := h.w.started.After(last.promised); forgot {
 		last = reign{}
 	}
 	if v.Epoch < last.number || v.Epoch == last.number && h != last.host {
 		h.w.breaks("%s holds %s in epoch %d, after %s did in %d", h.name, vip, v.Epoch, last.host.name, last.number)
 	}
-	h.w.epochs[vip] = reign{v.Epoch, h, h.w.starts}
+	ttl := h.clock.lasts(vote.AutoTTL(h.filter.guarded[vip], h.cfg.VIPs[vip].Interval))
+	h.w.epochs[vip] = reign{v.Epoch, h, h.w.now.Add(-ttl)}
 }
 
 // reign is who held a VIP last by a majority, and in which epoch.
 type reign struct {
-	number uint64
-	host   *Host
-	starts uint64 // of daemons and witnesses, up to then
+	number   uint64
+	host     *Host
+	promised time.Time // to it, at the earliest
 }
 
 // talk reports whether two hosts hear each other. Who is heard and hears nothing

@@ -40,7 +40,7 @@ func (x *Witness) Kill() { x.down = true }
 
 // Restart starts it anew: it knows nothing of what it has promised.
 func (x *Witness) Restart() {
-	x.w.starts++
+	x.w.started = x.w.now
 	x.down, x.voter = false, vote.NewGrantor(x.clock.now(), x.max, voters)
 }
 

@@ -61,7 +61,7 @@ type World struct {
 	cutOn     map[[3]string]bool      // network, from, to
 	echoes    map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
 	epochs    map[string]reign        // of VIPs
-	starts    uint64                  // of daemons and witnesses
+	started   time.Time               // newest start of a daemon or a witness
 	cache     map[string]string       // VIP: the host that clients send to
 	steps     uint64
 	healed    time.Time // when cuts and losses ended last, or will
