@@ -12,7 +12,7 @@ import (
 // waits until no other member hears a live Active: then all of them move.
 func (e *Engine) promote(now time.Time, v *vip) {
 	if h := e.holder(now, v); h != nil && h.name != v.taking.from {
-		v.router.Relisten(now) // it lives: it is asked, and not taken from
+		v.router.Await(h.heardAt.Add(e.pairMay() + 1)) // it lives as long as its word counts: it is asked, and not taken from
 		return
 	}
 	if e.defers(now, v) {

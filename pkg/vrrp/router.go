@@ -244,6 +244,14 @@ func (r *Router) Relisten(now time.Time) {
 	}
 }
 
+// Await waits longer for an Active that is known to live: whatever was due is not.
+func (r *Router) Await(until time.Time) {
+	if r.state == Backup {
+		r.due, r.released, r.vacated = false, false, ""
+		r.downDue = until
+	}
+}
+
 // Vacate ends the wait of a Backup now: [Router.Wake] is to be called. Reason says
 // how it is known that nobody else is Active, or will be.
 func (r *Router) Vacate(now time.Time, reason Reason) {
