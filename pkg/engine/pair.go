@@ -252,7 +252,7 @@ func (e *Engine) tellPeers(now time.Time) {
 	if !due && !changed {
 		return
 	}
-	s := &pair.State{Node: e.cfg.Node, Seq: e.pair.seq, Config: config}
+	s := &pair.State{Node: e.cfg.Node, Seq: e.pair.seq, Config: config, VIPs: make([]pair.VIP, 0, len(e.vips)), Hears: make([]pair.Hears, 0, len(e.pair.peers))}
 	for _, v := range e.vips {
 		s.VIPs = append(s.VIPs, v.said)
 	}
@@ -272,7 +272,7 @@ func nextBeat(now time.Time, interval time.Duration) time.Time {
 
 // hears is what is told of p to all.
 func (p *peer) hears(now time.Time) pair.Hears {
-	h := pair.Hears{Node: p.name, Boot: p.boot, Seq: p.whole}
+	h := pair.Hears{Node: p.name, Boot: p.boot, Seq: p.whole, Paths: make([]pair.Path, 0, len(p.paths))}
 	for _, at := range p.paths {
 		if !at.at.IsZero() {
 			h.Paths = append(h.Paths, pair.Path{Address: at.address, Age: now.Sub(at.at).Truncate(time.Millisecond)})

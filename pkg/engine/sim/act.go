@@ -72,9 +72,7 @@ func (h *Host) act(a engine.Action) {
 		}
 	case engine.Report:
 		switch a.Record.Type {
-		case engine.RecordPeer, engine.RecordDrift, engine.RecordLease, engine.RecordHandover, engine.RecordFence, engine.RecordVotes:
-			// of other hosts: the checks have no say in it
-		default:
+		case engine.RecordTransition, engine.RecordCheck, engine.RecordMask, engine.RecordReload, engine.RecordDrain, engine.RecordAnycast:
 			h.moved, h.speaker.moved = true, true
 		}
 		if a.Record.Type == engine.RecordMask {

@@ -15,7 +15,7 @@ var drilled = &kind{
 	shape: func(d *drawing) shape {
 		return d.someShape([]time.Duration{30, 100, 1000}, 2+d.IntN(2), false)
 	},
-	config: func(s shape, i int) engine.Config { return paired(plain(s, i), len(s.priorities)) },
+	config: func(s shape, i int) engine.Config { return paired(plain(s, i), len(s.priorities), s.pair) },
 	start:  func(shape) time.Duration { return 11 * time.Second }, // each has told its configuration
 	faults: 10,
 	gap:    func(s shape) time.Duration { return 20*time.Second + 20*s.interval },

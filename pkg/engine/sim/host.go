@@ -125,6 +125,9 @@ func (h *Host) Name() string { return h.name }
 // Running reports whether the daemon runs.
 func (h *Host) Running() bool { return h.eng != nil }
 
+// Paused reports whether the daemon is stopped, and will go on.
+func (h *Host) Paused() bool { return h.paused }
+
 // Crash takes the power away: the kernel forgets everything.
 func (h *Host) Crash() {
 	h.Kill()

@@ -25,8 +25,8 @@ type kind struct {
 	faults    int
 	gap       func(s shape) time.Duration // the longest between two faults
 	draw      func(d *drawing)
-	rest      time.Duration // after the last fault
-	peace     func(s shape) time.Duration
+	rest      time.Duration               // after the last fault
+	peace     func(s shape) time.Duration // at most
 	settled   func(w *sim.World, s shape) []string
 	after     func(s shape) []after      // nil = nothing
 	shows     func(a engine.Action) bool // such an action is what the worlds are for
@@ -39,12 +39,12 @@ var kinds = []*kind{swarm, exclusive, fenced, voted, drilled}
 var swarm = &kind{
 	name: "swarm",
 	shape: func(d *drawing) shape {
-		return d.someShape([]time.Duration{10, 30, 100, 1000}, 2+d.IntN(2), d.IntN(2) == 0)
+		return d.someShape([]time.Duration{10, 30, 100, 300, 1000}, 2+d.IntN(2), d.IntN(2) == 0)
 	},
 	config: plain,
 	start:  func(shape) time.Duration { return 0 },
 	faults: 30,
-	gap:    func(s shape) time.Duration { return 20 * s.interval },
+	gap:    func(s shape) time.Duration { return min(20*s.interval, 2500*time.Millisecond+4*s.interval) },
 	draw:   drawAny,
 	// The longest way: a check rises (2 runs of 1 s) and waits for the end of its
 	// hold-down (1 s), a full listen, a release that was lost and a whole down
@@ -62,12 +62,12 @@ var swarm = &kind{
 var exclusive = &kind{
 	name: "exclusive", salt: 1, exclusive: true,
 	shape: func(d *drawing) shape {
-		return d.someShape([]time.Duration{30, 100, 1000}, 2+d.IntN(2), d.IntN(4) == 0)
+		return d.pairedShape(2+d.IntN(2), d.IntN(4) == 0)
 	},
-	config: func(s shape, i int) engine.Config { return paired(plain(s, i), len(s.priorities)) },
+	config: func(s shape, i int) engine.Config { return paired(plain(s, i), len(s.priorities), s.pair) },
 	start:  func(shape) time.Duration { return 0 },
 	faults: 40,
-	gap:    func(s shape) time.Duration { return 20 * s.interval },
+	gap:    func(s shape) time.Duration { return min(20*s.interval, 2500*time.Millisecond+4*s.interval) },
 	draw:   drawAtHost,
 	rest:   5 * time.Second, // those that are paused go on
 	peace:  func(s shape) time.Duration { return 7*time.Second + 12*s.interval },
@@ -84,14 +84,14 @@ var exclusive = &kind{
 var fenced = &kind{
 	name: "fenced", salt: 2, exclusive: true,
 	shape: func(d *drawing) shape {
-		return d.someShape([]time.Duration{30, 100, 1000}, 2, false)
+		return d.pairedShape(2, false)
 	},
-	config: func(s shape, i int) engine.Config { return fences(paired(plain(s, i), 2), s.interval) },
+	config: func(s shape, i int) engine.Config { return fences(paired(plain(s, i), 2, s.pair), s.interval) },
 	start:  func(s shape) time.Duration { return 2*time.Second + 8*s.interval },
 	faults: 6,
 	gap:    func(shape) time.Duration { return 10 * time.Second },
 	draw:   drawCut,
-	rest:   30 * time.Second,
+	rest:   15 * time.Second,
 	peace:  func(s shape) time.Duration { return 10*time.Second + 12*s.interval },
 	settled: func(w *sim.World, s shape) []string {
 		return holders(w, s)
@@ -108,7 +108,7 @@ var fenced = &kind{
 var voted = &kind{
 	name: "voted", salt: 3, exclusive: true,
 	shape: func(d *drawing) shape {
-		s := d.someShape([]time.Duration{30, 100, 1000}, 2, false)
+		s := d.pairedShape(2, false)
 		s.witness = "rack"
 		if d.IntN(4) == 0 {
 			s.priorities = append(s.priorities, 200)
@@ -118,7 +118,7 @@ var voted = &kind{
 		return s
 	},
 	config: func(s shape, i int) engine.Config {
-		cfg := paired(plain(s, i), len(s.priorities))
+		cfg := paired(plain(s, i), len(s.priorities), s.pair)
 		if s.fences {
 			cfg = fences(cfg, max(s.interval, 250*time.Millisecond)) // silent for a second, as in configurations: lag is no silence
 		}
@@ -158,6 +158,16 @@ func (d *drawing) someShape(intervals []time.Duration, hosts int, hooks bool) sh
 			priority = 100 // equal priorities: the address decides
 		}
 		s.priorities = append(s.priorities, priority)
+	}
+	return s
+}
+
+// pairedShape draws a shape of so many hosts with a pair channel, which tells rarer
+// than adverts do in some. The shortest interval is rare: it costs most.
+func (d *drawing) pairedShape(hosts int, hooks bool) shape {
+	s := d.someShape([]time.Duration{30, 100, 100, 300, 300, 1000, 1000, 1000}, hosts, hooks)
+	if s.interval > 100*time.Millisecond && d.IntN(2) == 0 {
+		s.pair = 300 * time.Millisecond // not above the interval: a word that counts for longer makes a dead host be waited for
 	}
 	return s
 }

@@ -30,7 +30,8 @@ type plan struct {
 // shape is what a world is made of.
 type shape struct {
 	interval   time.Duration
-	priorities []uint8 // of the hosts lb1, lb2 …
+	pair       time.Duration // between two states on the pair channel, 0 = auto
+	priorities []uint8       // of the hosts lb1, lb2 …
 	preempt    bool
 	sync       bool   // two more VIPs, which move together
 	hooks      bool   // before_hold, and hooks that are told
@@ -140,12 +141,31 @@ func (p plan) play() (o outcome) {
 	}
 	w.Run(p.kind.rest)
 	heal(w, began)
-	w.Run(p.kind.peace(p.shape))
-	if o.wrong = append(w.Broken(), p.kind.settled(w, p.shape)...); len(o.wrong) == 0 && p.kind.after != nil {
+	if o.wrong = append(p.rests(w), w.Broken()...); len(o.wrong) == 0 && p.kind.after != nil {
 		o.wrong = p.followed(w)
 		o.wrong = append(o.wrong, w.Broken()...)
 	}
 	return o
+}
+
+// rests lets peace last until all has settled and nothing has happened for longer than
+// anything waits, or it is over: what has not settled then is wrong.
+func (p plan) rests(w *sim.World) (wrong []string) {
+	const each = 250 * time.Millisecond
+	quiet := 2500*time.Millisecond + 4*p.shape.interval + p.shape.ttl() // a check rises, an Active is missed, votes are over
+	end, last, was := w.Now()+p.kind.peace(p.shape), w.Now(), w.Hash()
+	for w.Now() < end {
+		w.Run(min(each, end-w.Now()))
+		if w.Hash() != was {
+			last, was = w.Now(), w.Hash()
+			continue
+		}
+		down := func(h *sim.Host) bool { return !h.Running() || h.Paused() }
+		if w.Now()-last >= quiet && !slices.ContainsFunc(w.Hosts(), down) && len(p.kind.settled(w, p.shape)) == 0 {
+			return nil
+		}
+	}
+	return p.kind.settled(w, p.shape)
 }
 
 // shrunk leaves out faults as long as the world still fails.
@@ -174,6 +194,9 @@ func (p plan) String() string {
 	var list []string
 	for _, n := range s.priorities {
 		list = append(list, strconv.Itoa(int(n)))
+	}
+	if s.pair > 0 {
+		words = append(words, "pair="+s.pair.String())
 	}
 	words = append(words, "priorities="+strings.Join(list, ","))
 	for _, on := range []struct {
@@ -230,6 +253,8 @@ func parseWorld(name string, words []string) (p plan, err error) {
 			p.seed, err = strconv.ParseUint(value, 10, 64)
 		case "interval":
 			p.shape.interval, err = time.ParseDuration(value)
+		case "pair":
+			p.shape.pair, err = time.ParseDuration(value)
 		case "priorities":
 			for n := range strings.SplitSeq(value, ",") {
 				var priority uint64

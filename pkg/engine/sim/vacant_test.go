@@ -32,7 +32,7 @@ func vacantOnce(t *testing.T, seed uint64, vmac bool) {
 	}
 	w.Exclusive = true
 	ranked := func(host string, priority uint8) engine.Config {
-		cfg := paired(config(host, priority, 100*time.Millisecond, true, false), 2)
+		cfg := paired(config(host, priority, 100*time.Millisecond, true, false), 2, 0)
 		v := cfg.VIPs["web"]
 		v.VMAC = vmac
 		cfg.VIPs = map[string]engine.VIP{"web": v}
