@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,8 +140,25 @@ func (b *builder) pairRules(c *Config) {
 			b.peerRules(s, c, seen)
 		}
 	}
+	b.beatRules(c)
 	if others == 0 && b.root.table["pair"] != nil {
 		b.atValue(b.root.table["pair"], Error, "pair: there is no other host to talk to", "add [peer.NAME] with `addresses = [\"192.0.2.3\"]`")
+	}
+}
+
+// beatRules warns of a channel that tells rarer than adverts do: its last word counts
+// for three intervals and a half, and what the word says is held is not taken.
+func (b *builder) beatRules(c *Config) {
+	n, d := section{node: b.root.table["pair"], pattern: "pair"}.find("interval"), c.Engine.Pair.Interval
+	fastest := ""
+	for _, name := range slices.Sorted(maps.Keys(c.Engine.VIPs)) {
+		if each := c.Engine.VIPs[name].Interval; each > 0 && each < d && (fastest == "" || each < c.Engine.VIPs[fastest].Interval) {
+			fastest = name
+		}
+	}
+	if n != nil && fastest != "" {
+		b.atValue(n, Warning, fmt.Sprintf("%s: a dead host is followed after %s only, also by %s with its adverts each %s", n, words(d*7/2), fastest, words(c.Engine.VIPs[fastest].Interval)),
+			"`interval = \"auto\"` tells as often as adverts do, from 30ms to 100ms")
 	}
 }
 
