@@ -61,7 +61,7 @@ const (
 	Decided     Kind = "decided"     // to fence, and why
 	Held        Kind = "held"        // it must not fence now: isolated, rate, startup, turn
 	Aborted     Kind = "aborted"     // no need any more
-	Shot        Kind = "shot"        // a device was told to cut the peer off, and says it did
+	Shot        Kind = "shot"        // a device was told to cut the peer off, and says it did, or may have
 	Attempt     Kind = "attempt"     // an agent failed
 	NextLevel   Kind = "level"       // a level failed, the next one is tried
 	Failed      Kind = "failed"      // all levels: tried again later

@@ -239,7 +239,7 @@ func (f *Fencer) stand(now time.Time, because string) {
 		return
 	}
 	if f.run != nil && f.run.verb != VerbOn {
-		f.stop()
+		f.stop(now)
 	}
 	if f.phase != Proven {
 		f.abort(now, because)
@@ -267,9 +267,13 @@ func (f *Fencer) start(now time.Time, name string, v Verb, timeout time.Duration
 	return f.run
 }
 
-// stop kills the agent that runs.
-func (f *Fencer) stop() {
+// stop kills the agent that runs. One that was to cut the peer off may have reached the
+// device already.
+func (f *Fencer) stop(now time.Time) {
 	f.out = append(f.out, StopAgent{f.run.id})
+	if f.run.verb == VerbOff {
+		f.shot(now, f.run.device, fmt.Sprintf("%s was told to cut %s off, and is called off: that may have been done already", f.run.device, f.peer))
+	}
 	f.run = nil
 }
 
@@ -301,11 +305,11 @@ func (f *Fencer) ended(now time.Time, e Ended) {
 // anew; a proof by other means is none, since it cannot be renewed.
 func (f *Fencer) configure(now time.Time, cfg Config) {
 	same := f.cfg.sameDevices(cfg)
+	if !same && f.run != nil {
+		f.stop(now)
+	}
 	f.cfg = cfg
 	if !same {
-		if f.run != nil {
-			f.stop()
-		}
 		f.offLevel = -1
 		f.power = slices.DeleteFunc(f.power, func(j job) bool { _, ok := cfg.Devices[j.device]; return !ok })
 		if f.proof.Kind != ByOperator {

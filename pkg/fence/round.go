@@ -44,11 +44,11 @@ func rest(n int) time.Duration {
 // fence takes the round as far as it goes now.
 func (f *Fencer) fence(now time.Time) {
 	if f.run != nil && f.run.monitor {
-		f.stop() // it is in the way
+		f.stop(now) // it is in the way
 	}
 	if f.proof.Kind == ByOperator {
 		if f.run != nil && f.run.verb != VerbOn {
-			f.stop()
+			f.stop(now)
 		}
 		f.become(now, Proven)
 		f.round = round{number: 1}
@@ -151,17 +151,21 @@ func (f *Fencer) cutOff(now time.Time, run *attempt, o outcome, e Ended) {
 		return
 	}
 	r.cut = append(r.cut, run.device)
-	text := fmt.Sprintf("%s says that it cut %s off, after %s", run.device, f.peer, short(now.Sub(run.started)))
-	f.fired++
-	f.report(Shot, r.level, run.device, Warning, "%s", text)
-	if !r.shot {
-		r.shot = true
-		f.shots = append(f.recent(now), now)
-		f.remember(now, Shot, r.level, "", text)
-	}
+	f.shot(now, run.device, fmt.Sprintf("%s says that it cut %s off, after %s", run.device, f.peer, short(now.Sub(run.started))))
 	r.device, r.tries, r.after = r.device+1, 0, now
 	if r.device == len(f.cfg.Levels[r.level]) {
 		f.verify(now)
+	}
+}
+
+// shot counts what may have cut the peer off: once a round for the brake.
+func (f *Fencer) shot(now time.Time, device, text string) {
+	f.fired++
+	f.report(Shot, f.round.level, device, Warning, "%s", text)
+	if !f.round.shot {
+		f.round.shot = true
+		f.shots = append(f.recent(now), now)
+		f.remember(now, Shot, f.round.level, "", text)
 	}
 }
 
