@@ -166,7 +166,7 @@ func (h *Host) apply(life uint64, a engine.SetAddresses) {
 // who holds the addresses may announce them.
 func (h *Host) announce(a engine.Announce) {
 	state, to := h.eng.Stands(a.VIP)
-	if state != engine.Active {
+	if state != engine.Active && !h.opens(a.VIP) { // or its group is given up in this very step
 		h.w.breaks("%s announces %s while it is %s", h.name, a.VIP, state)
 	}
 	if to != "" {
