@@ -27,6 +27,7 @@ type Host struct {
 	life     uint64         // which run of the daemon: answers to an earlier one are void
 	links    map[string]*nic
 	linkList []string             // their names, sorted
+	networks []string             // those of them that lead to other hosts
 	kernel   map[string]*present  // VIPs whose addresses the kernel has
 	stolen   map[string]bool      // VIPs whose addresses somebody removed, until they are back
 	failing  map[string]bool      // checks that fail
@@ -101,6 +102,7 @@ func (w *World) AddHost(name string, cfg engine.Config, interfaces ...string) *H
 		h.links[ifname] = &nic{index: i, up: true}
 	}
 	h.linkList = slices.Sorted(slices.Values(interfaces))
+	h.networks = slices.DeleteFunc(slices.Clone(h.linkList), func(name string) bool { return name == "lo" })
 	w.hosts = append(w.hosts, h)
 	w.byName[name] = h
 	h.Boot()

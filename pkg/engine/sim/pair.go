@@ -11,7 +11,7 @@ func (h *Host) tell(s *pair.State) {
 		if to == h || h.w.cuts[[2]string{h.name, to.name}] {
 			continue
 		}
-		for _, ifname := range h.linkList {
+		for _, ifname := range h.networks {
 			if !h.reaches(ifname) || h.w.cutOn[[3]string{ifname, h.name, to.name}] || h.w.loses() {
 				continue
 			}

@@ -51,7 +51,7 @@ func (w *World) passes(from *Host, to string) bool {
 		return false
 	}
 	other := w.byName[to]
-	return slices.ContainsFunc(from.linkList, func(ifname string) bool {
+	return slices.ContainsFunc(from.networks, func(ifname string) bool {
 		return from.reaches(ifname) && (other == nil || other.reaches(ifname) && !w.cutOn[[3]string{ifname, from.name, to}])
 	})
 }
