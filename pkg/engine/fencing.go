@@ -191,7 +191,7 @@ func (e *Engine) lookAround(now time.Time) {
 
 func sameSituation(a, b fence.Situation) bool {
 	return slices.Equal(a.Waiting, b.Waiting) && a.Isolated == b.Isolated && a.Upset.Equal(b.Upset) && a.PeerContent == b.PeerContent &&
-		a.Holds == b.Holds && a.PeerHolds == b.PeerHolds && a.Preferred == b.Preferred
+		a.Holds == b.Holds && a.PeerHolds == b.PeerHolds && a.Preferred == b.Preferred && a.Together.Equal(b.Together)
 }
 
 // situation is how this host stands to a peer that it may have to fence.
@@ -232,6 +232,7 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		}
 	}
 	if p != nil && !p.heardAt.IsZero() && !e.fresh(now, p) {
+		s.Together = p.heardAt                                // a word counts while it answers one of ours
 		s.Holds, s.Preferred = x.told.Holds, x.told.Preferred // as the peer knows it: both take turns by the same facts
 	}
 	return s

@@ -37,6 +37,10 @@ type (
 		// Holds and PeerHolds: this host, or the peer, held a VIP when they last heard
 		// each other.
 		Holds, PeerHolds bool
+		// Together is when each of the two last heard the other one, if this host has
+		// heard the peer since: a link that fails in one direction first. Zero = not
+		// known.
+		Together time.Time
 		// Preferred: where that does not tell them apart, this host goes first. The
 		// two hosts must answer differently: by priorities, else by name.
 		Preferred bool

@@ -49,8 +49,12 @@ func (f *Fencer) recent(now time.Time) []time.Time {
 	return list
 }
 
+// together is for how long the clocks of two hosts agree well enough for turns.
+const together = 10 * time.Minute
+
 // turn returns the time within which a shot must begin and end: that of now, or
-// the next one of ours.
+// the next one of ours. They are counted from when the first of the two lost the
+// other one.
 //
 //	silent                    one turn                     the next one
 //	──┼───────────────────────────────────────────────┬──────────────────────
@@ -67,6 +71,9 @@ func (f *Fencer) turn(now time.Time) (begin, end time.Time) {
 	skip := 0
 	if knows {
 		origin = f.silentSince()
+		if t := f.sit.Together; t.Before(f.heard) && f.heard.Sub(t) < together {
+			origin = t.Add(f.cfg.Silence)
+		}
 		if f.sit.Holds != f.sit.PeerHolds {
 			first = f.sit.Holds
 		}

@@ -84,9 +84,9 @@ var exclusive = &kind{
 var fenced = &kind{
 	name: "fenced", salt: 2, exclusive: true,
 	shape: func(d *drawing) shape {
-		return d.pairedShape(2, false)
+		return d.pairedShape(2, false).patient()
 	},
-	config: func(s shape, i int) engine.Config { return fences(paired(plain(s, i), 2, s.pair), s.interval) },
+	config: func(s shape, i int) engine.Config { return fences(paired(plain(s, i), 2, s.pair), s) },
 	start:  func(s shape) time.Duration { return 2*time.Second + 8*s.interval },
 	faults: 6,
 	gap:    func(shape) time.Duration { return 10 * time.Second },
@@ -120,7 +120,7 @@ var voted = &kind{
 	config: func(s shape, i int) engine.Config {
 		cfg := paired(plain(s, i), len(s.priorities), s.pair)
 		if s.fences {
-			cfg = fences(cfg, max(s.interval, 250*time.Millisecond)) // silent for a second, as in configurations: lag is no silence
+			cfg = fences(cfg, s.patient())
 		}
 		return votes(cfg, s)
 	},
@@ -169,6 +169,12 @@ func (d *drawing) pairedShape(hosts int, hooks bool) shape {
 	if s.interval > 100*time.Millisecond && d.IntN(2) == 0 {
 		s.pair = 300 * time.Millisecond // not above the interval: a word that counts for longer makes a dead host be waited for
 	}
+	return s
+}
+
+// patient is the shape with the silence that configurations have: lag is none.
+func (s shape) patient() shape {
+	s.silence = max(time.Second, 4*s.interval)
 	return s
 }
 

@@ -33,10 +33,11 @@ type shape struct {
 	pair       time.Duration // between two states on the pair channel, 0 = auto
 	priorities []uint8       // of the hosts lb1, lb2 …
 	preempt    bool
-	sync       bool   // two more VIPs, which move together
-	hooks      bool   // before_hold, and hooks that are told
-	witness    string // "" = none, rack, etcd
-	fences     bool   // a verified fence stands for a vote
+	sync       bool          // two more VIPs, which move together
+	hooks      bool          // before_hold, and hooks that are told
+	witness    string        // "" = none, rack, etcd
+	fences     bool          // a verified fence stands for a vote
+	silence    time.Duration // before a fence, 0 = four intervals
 }
 
 // fault is one thing that happens to a world, in the words of [do].
@@ -198,6 +199,9 @@ func (p plan) String() string {
 	if s.pair > 0 {
 		words = append(words, "pair="+s.pair.String())
 	}
+	if s.silence > 0 {
+		words = append(words, "silence="+s.silence.String())
+	}
 	words = append(words, "priorities="+strings.Join(list, ","))
 	for _, on := range []struct {
 		is   bool
@@ -255,6 +259,8 @@ func parseWorld(name string, words []string) (p plan, err error) {
 			p.shape.interval, err = time.ParseDuration(value)
 		case "pair":
 			p.shape.pair, err = time.ParseDuration(value)
+		case "silence":
+			p.shape.silence, err = time.ParseDuration(value)
 		case "priorities":
 			for n := range strings.SplitSeq(value, ",") {
 				var priority uint64
