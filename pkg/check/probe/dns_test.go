@@ -2,14 +2,17 @@ package probe
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 
 	"github.com/vipd/vipd/pkg/check"
 	"github.com/vipd/vipd/testenv"
@@ -19,11 +22,7 @@ import (
 // and tcp make of a query, each a packet. What has no answer function is closed.
 func nameServer(t *testing.T, udp, tcp func(query *dns.Msg) [][]byte) (address string) {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = pc.Close() })
+	pc, hold := portPair(t)
 	go func() {
 		buf := make([]byte, 1500)
 		for {
@@ -41,7 +40,14 @@ func nameServer(t *testing.T, udp, tcp func(query *dns.Msg) [][]byte) (address s
 		}
 	}()
 	if tcp != nil {
-		listen(t, "tcp", pc.LocalAddr().String(), func(c net.Conn) {
+		if err := unix.Listen(int(hold.Fd()), 16); err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.FileListener(hold)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accept(t, l, func(c net.Conn) {
 			defer func() { _ = c.Close() }()
 			conn := dns.Conn{Conn: c}
 			query, err := conn.ReadMsg()
@@ -55,6 +61,37 @@ func nameServer(t *testing.T, udp, tcp func(query *dns.Msg) [][]byte) (address s
 		})
 	}
 	return pc.LocalAddr().String()
+}
+
+// portPair takes one port of 127.0.0.1 for both UDP and TCP. The TCP socket is
+// bound but does not listen: the kernel refuses who connects, and gives the port
+// to nobody else, neither to another test nor to the connection itself. A UDP
+// port whose TCP port is somebody's is kept until the pair is found, so that it
+// is not offered again.
+func portPair(t *testing.T) (pc net.PacketConn, tcp *os.File) {
+	t.Helper()
+	for range 100 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = pc.Close() })
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcp := os.NewFile(uintptr(fd), "tcp")
+		t.Cleanup(func() { _ = tcp.Close() })
+		err = unix.Bind(fd, &unix.SockaddrInet4{Port: pc.LocalAddr().(*net.UDPAddr).Port, Addr: [4]byte{127, 0, 0, 1}})
+		if err == nil {
+			return pc, tcp
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("100 ports that are free for UDP are all taken for TCP")
+	return nil, nil
 }
 
 // reply makes the answer to a query, with records in the words of a zone file.

@@ -23,6 +23,13 @@ func listen(t testing.TB, network, address string, serve func(net.Conn)) string 
 	if err != nil {
 		t.Fatal(err)
 	}
+	accept(t, l, serve)
+	return l.Addr().String()
+}
+
+// accept serves the connections of a listener until the test ends.
+func accept(t testing.TB, l net.Listener, serve func(net.Conn)) {
+	t.Helper()
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -33,7 +40,6 @@ func listen(t testing.TB, network, address string, serve func(net.Conn)) string 
 			go serve(conn)
 		}
 	}()
-	return l.Addr().String()
 }
 
 func TestTCP(t *testing.T) {
