@@ -106,10 +106,12 @@ func (g *gate) Close() error {
 	return g.Listener.Close()
 }
 
-// Close implements net.Conn and frees the place.
+// Close implements net.Conn and frees the place, but not before the descriptor
+// is free: the place is what bounds those.
 func (c *gateConn) Close() error {
+	err := c.Conn.Close()
 	c.gone.Do(func() { c.gate.free(c) })
-	return c.Conn.Close()
+	return err
 }
 
 // free takes a connection off the list.
