@@ -122,11 +122,19 @@ func packetSocket(dev string, filter []bpf.Instruction) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<20) // as much as an ordinary user may have
-	}
+	roomy(fd)
 	all := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))
 	return fd, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: ifi.Index})
+}
+
+// roomy gives a socket a receive buffer in which packets wait while the machine
+// does not run who reads it. The default one holds 256 probes less what the kernel
+// still counts of those that were read: a fifth of a second.
+func roomy(fd int) {
+	const bytes = 16 << 20
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes) // as much as an ordinary user may have
+	}
 }
 
 func (o *Observer) read() {

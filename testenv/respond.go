@@ -82,7 +82,8 @@ func (h *Host) Respond(port uint16) (*Responder, error) {
 	return r, nil
 }
 
-// stamped has the kernel tell when each datagram came.
+// stamped has the kernel tell when each datagram came, and keep those that come
+// while the responder is not run.
 func stamped(c *net.UDPConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -90,6 +91,7 @@ func stamped(c *net.UDPConn) error {
 	}
 	var failed error
 	err = raw.Control(func(fd uintptr) {
+		roomy(int(fd))
 		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	})
 	return errors.Join(err, failed)
