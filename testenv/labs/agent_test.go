@@ -64,12 +64,14 @@ type pair struct {
 	hosts    []*testenv.Host      // lb1, lb2
 	services []*testenv.Responder // theirs
 	taps     []*testenv.Observer  // of the client and the hosts, see listen
+	stalls   *testenv.Stalls      // of the machine, see slowed
 }
 
 // newPair builds the lab. Programs that it needs beside vipd are named.
 func newPair(t *testing.T, programs ...string) *pair {
 	t.Helper()
 	p := &pair{t: t, lab: testenv.TestLab(t, programs...)}
+	p.stalls = p.lab.Stalls()
 	p.client = p.host("client", "192.0.2.10/24", "fd00:2::10/64")
 	for i, prefix := range hosts4 {
 		h := p.host(fmt.Sprintf("lb%d", i+1), prefix, fmt.Sprintf("fd00:2::%d/64", i+2))

@@ -65,10 +65,7 @@ func TestAddressDeleted(t *testing.T) {
 			})
 			events, before := addressEvents(t, lb1.host), lb1.transitions("web")
 			took := backAfter(t, lb1, events, netip.MustParsePrefix(prefix))
-			t.Logf("back after %v", took)
-			if took > 50*time.Millisecond {
-				t.Errorf("back after %v", took)
-			}
+			p.within(50*time.Millisecond, "back", time.Now().Add(-took), took)
 			p.answeredBy(probes, "lb1")
 			t.Log(probes.Stop())
 			list := lb1.events("address_removed")
@@ -91,10 +88,7 @@ func TestAddressDeletedOften(t *testing.T) {
 	events := addressEvents(t, lb1.host)
 	for range 5 {
 		took := backAfter(t, lb1, events, netip.MustParsePrefix("192.0.2.100/24"))
-		t.Logf("back after %v", took)
-		if took > 500*time.Millisecond {
-			t.Errorf("back after %v", took)
-		}
+		p.within(500*time.Millisecond, "back", time.Now().Add(-took), took)
 	}
 }
 
@@ -119,11 +113,7 @@ func TestLinkRecreated(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.answeredBy(probes, "lb1")
-			took := time.Since(mark)
-			t.Logf("lb1 answers %v after its interface came back", took)
-			if limit := time.Second + 361*time.Millisecond; took > limit {
-				t.Errorf("lb1 answers after %v, want %v", took, limit)
-			}
+			p.within(1361*time.Millisecond, "lb1 answers", mark, time.Since(mark))
 			lb1.waitState("web", "ACTIVE")
 			lb2.waitState("web", "BACKUP")
 			p.oneHolder(lb1, lb2)
@@ -143,10 +133,10 @@ func TestLinkOfBackupRecreated(t *testing.T) {
 	if err := lb2.host.RecreateLink("eth0"); err != nil {
 		t.Fatal(err)
 	}
-	lb2.eventually(time.Second, "lb2 to hear lb1 again", func() bool {
+	lb2.eventually(5*time.Second, "lb2 to hear lb1 again", func() bool {
 		return strings.HasPrefix(lb2.vip("web").Why, "192.0.2.2 advertises 150")
 	})
-	t.Logf("lb2 hears lb1 %v after its interface came back", time.Since(again))
+	p.within(time.Second, "lb2 hears lb1", again, time.Since(again))
 	p.answeredBy(probes, "lb1")
 	if r := probes.Stop().Since(mark); r.Lost > 0 || lb1.transitions("web") != before {
 		t.Errorf("%v; transitions %v", r, lb1.vip("web").Transitions)
@@ -185,15 +175,11 @@ func TestLinkRenamed(t *testing.T) {
 	p.answeredBy(probes, "lb2")
 	lb1.waitState("web", "FAULT")
 	lb2.waitState("web", "ACTIVE")
-	lb1.eventually(time.Second, "lb1 to give the address up", func() bool { return !lb1.host.Holds(vip4) })
+	lb1.eventually(5*time.Second, "lb1 to give the address up", func() bool { return !lb1.host.Holds(vip4) })
 	mark := time.Now()
 	rename(t, lb1.host, "away", "eth0")
 	p.answeredBy(probes, "lb1")
-	took := time.Since(mark)
-	t.Logf("lb1 answers %v after its interface has its name again", took)
-	if limit := time.Second + 361*time.Millisecond; took > limit {
-		t.Errorf("lb1 answers after %v, want %v", took, limit)
-	}
+	p.within(1361*time.Millisecond, "lb1 answers", mark, time.Since(mark))
 	lb1.waitState("web", "ACTIVE")
 	lb2.waitState("web", "BACKUP")
 	p.oneHolder(lb1, lb2)
@@ -216,11 +202,7 @@ func TestMACChanged(t *testing.T) {
 		return n.MAC.String() == mac.String()
 	})
 	p.answeredBy(probes, "lb1")
-	r := probes.Stop().Since(mark)
-	t.Log(r)
-	if r.LongestGap > 100*time.Millisecond {
-		t.Errorf("gap of %v", r.LongestGap)
-	}
+	p.shortGaps(100*time.Millisecond, probes.Stop().Since(mark))
 	if lb1.transitions("web") != before {
 		t.Errorf("%+v", lb1.vip("web"))
 	}
@@ -250,14 +232,13 @@ func TestPrimaryChanged(t *testing.T) {
 	lb2.eventually(5*time.Second, "lb2 to name the new address", func() bool {
 		return strings.HasPrefix(lb2.vip("web").Why, "192.0.2.22 advertises")
 	})
-	lb1.eventually(time.Second, "the new address to be the source of what lb1 sends", func() bool {
+	lb1.eventually(5*time.Second, "the new address to be the source of what lb1 sends", func() bool {
 		return sourceTo(t, lb1.host, "192.0.2.10") == "192.0.2.22"
 	})
 	p.answeredBy(probes, "lb1")
-	r := probes.Stop().Since(mark)
-	t.Log(r)
-	if r.LongestGap > 50*time.Millisecond || lb2.transitions("web") != before {
-		t.Errorf("%v; lb2 %+v", r, lb2.vip("web"))
+	p.shortGaps(50*time.Millisecond, probes.Stop().Since(mark))
+	if lb2.transitions("web") != before {
+		t.Errorf("lb2 %+v", lb2.vip("web"))
 	}
 }
 
@@ -301,9 +282,7 @@ func TestLinkDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.answeredBy(probes, "lb1")
-	if took := time.Since(mark); took > 1361*time.Millisecond {
-		t.Errorf("lb1 answers after %v", took)
-	}
+	p.within(1361*time.Millisecond, "lb1 answers", mark, time.Since(mark))
 	lb1.waitState("web", "ACTIVE")
 	lb2.waitState("web", "BACKUP")
 	p.oneHolder(lb1, lb2)
@@ -330,8 +309,5 @@ func TestMissingInterface(t *testing.T) {
 		t.Fatal(err)
 	}
 	lb1.waitState("web", "ACTIVE")
-	t.Logf("ACTIVE after %v", time.Since(mark))
-	if took := time.Since(mark); took > 1361*time.Millisecond {
-		t.Errorf("ACTIVE after %v", took)
-	}
+	p.within(1361*time.Millisecond, "ACTIVE", mark, time.Since(mark))
 }

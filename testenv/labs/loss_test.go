@@ -34,9 +34,10 @@ func TestLostAdverts(t *testing.T) {
 			lb2.waitState("web", "BACKUP")
 			r := probes.Stop().Between(mark, end)
 			t.Logf("%v; %d turns; lb1 %v, lb2 %v", r, len(r.Turns()), lb1.vip("web").Transitions, lb2.vip("web").Transitions)
-			if r.Lost*100 > r.Sent || r.LongestGap > 400*time.Millisecond {
+			if r.Lost*100 > r.Sent {
 				t.Errorf("%v", r)
 			}
+			p.shortGaps(400*time.Millisecond, r)
 		})
 	}
 }
@@ -62,11 +63,7 @@ func TestContestUnheard(t *testing.T) {
 	}
 	mark := time.Now()
 	p.answeredBy(probes, "lb1")
-	took := time.Since(mark)
-	t.Logf("lb1 answers %v after the split", took)
-	if took > 400*time.Millisecond {
-		t.Errorf("lb1 answers %v after the split", took)
-	}
+	p.within(400*time.Millisecond, "lb1 answers", mark, time.Since(mark))
 	lb2.waitState("web", "BACKUP")
 	p.oneHolder(lb1, lb2)
 }

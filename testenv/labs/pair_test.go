@@ -79,11 +79,7 @@ func TestStop(t *testing.T) {
 	if p.hosts[0].Holds(vip4) {
 		t.Error("lb1 still has the address")
 	}
-	r := probes.Stop().Since(mark)
-	t.Log(r)
-	if r.LongestGap > 300*time.Millisecond {
-		t.Errorf("gap of %v", r.LongestGap)
-	}
+	p.shortGaps(300*time.Millisecond, probes.Stop().Since(mark))
 }
 
 // TestKillDaemon: a killed daemon leaves its address, which answers nothing; the

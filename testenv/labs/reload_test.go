@@ -124,15 +124,9 @@ func TestReloadPriority(t *testing.T) {
 		move.to.waitState("web", "ACTIVE")
 		move.other.waitState("web", "BACKUP")
 		p.oneHolder(move.to, move.other)
-		if r := probes.Report().Since(mark); r.LongestSilence > 100*time.Millisecond {
-			t.Errorf("priority %d: %v", move.priority, r)
-		}
+		p.shortSilence(100*time.Millisecond, probes, mark)
 	}
-	r := probes.Stop()
-	t.Log(r)
-	if r.Lost > 20 {
-		t.Errorf("%v", r)
-	}
+	p.shortGaps(20*time.Millisecond, probes.Stop())
 }
 
 // TestReloadBad: a file with a mistake leaves what runs untouched, and everyone
