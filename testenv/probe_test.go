@@ -147,7 +147,7 @@ func TestProberRate(t *testing.T) {
 	if got, want := r.Sent+r.Skipped, int(took/time.Millisecond); got < want-slack || got > want+slack {
 		t.Errorf("sent %d and skipped %d in %v", r.Sent, r.Skipped, took)
 	}
-	if r.Sent < 500 {
+	if r.Sent < 100 { // a busy machine skips the others
 		t.Errorf("sent %d in %v", r.Sent, took)
 	}
 	t.Log(r)

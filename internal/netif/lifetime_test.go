@@ -83,7 +83,9 @@ func TestAddressesDieWithTheProcess(t *testing.T) {
 			return !u.NewAddr
 		})
 		after := time.Since(last[u.LinkAddress.IP.String()])
-		if after < 1900*time.Millisecond || after > 3250*time.Millisecond {
+		// Lifetimes are of 2 s, which the kernel ends up to 1.25 s late. We may have seen
+		// either event late.
+		if after < 1500*time.Millisecond || after > 5*time.Second {
 			t.Errorf("%s went %v after it was prolonged", u.LinkAddress.IP, after)
 		}
 	}

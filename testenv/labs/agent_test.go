@@ -67,11 +67,17 @@ type pair struct {
 	stalls   *testenv.Stalls      // of the machine, see slowed
 }
 
+// bare is a lab with no host yet.
+func bare(t *testing.T, programs ...string) *pair {
+	t.Helper()
+	lab := testenv.TestLab(t, programs...)
+	return &pair{t: t, lab: lab, stalls: lab.Stalls()}
+}
+
 // newPair builds the lab. Programs that it needs beside vipd are named.
 func newPair(t *testing.T, programs ...string) *pair {
 	t.Helper()
-	p := &pair{t: t, lab: testenv.TestLab(t, programs...)}
-	p.stalls = p.lab.Stalls()
+	p := bare(t, programs...)
 	p.client = p.host("client", "192.0.2.10/24", "fd00:2::10/64")
 	for i, prefix := range hosts4 {
 		h := p.host(fmt.Sprintf("lb%d", i+1), prefix, fmt.Sprintf("fd00:2::%d/64", i+2))

@@ -47,7 +47,7 @@ const flows = 256
 func newRack(t *testing.T, start func(*testenv.Host, peers.ToRConfig) (peers.ToR, error)) *rack {
 	t.Helper()
 	peers.RequireToRs(t)
-	r := &rack{pair: &pair{t: t, lab: testenv.TestLab(t)}}
+	r := &rack{pair: bare(t)}
 	r.router = r.host("tor", "192.0.2.1/24")
 	outside, err := r.lab.Segment("outside")
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vipd/vipd/testenv"
 	"github.com/vipd/vipd/testenv/peers"
 )
 
@@ -19,7 +18,7 @@ import (
 // path the last choice before it goes.
 func TestToRExample(t *testing.T) {
 	peers.RequireToRs(t)
-	p := &pair{t: t, lab: testenv.TestLab(t)}
+	p := bare(t)
 	tor, err := peers.StartFRRToR(p.host("tor", "10.0.1.1/24", "fd00:1::1/64"), peers.ToRConfig{AS: 65001, RouterID: "10.0.1.1"})
 	if err != nil {
 		t.Fatal(err)

@@ -241,7 +241,7 @@ func (d *duel) crash(i int) {
 	first := d.frame(1-i, 1, mark, "the claim after a crash", d.claim)
 	last := d.lastAdvert(i, first.Time)
 	took, down := first.Time.Sub(last.Time), d.downInterval(1-i, last.VRRP)
-	if took < down-10*time.Millisecond || took > down+time.Second/2 {
+	if took < down-10*time.Millisecond || took > d.slowed(down+time.Second/2, last.Time, first.Time) {
 		d.fatalf("lb%d took over after %v, Active_Down_Interval is %v", 2-i, took, down)
 	}
 	d.state(1-i, peers.Active)
@@ -286,7 +286,7 @@ func (d *duel) release(i int) {
 	zero := d.frame(i, 1, mark, "the release", release)
 	first := d.frame(1-i, 1, zero.Time, "the claim after a release", d.claim)
 	last := d.lastAdvert(i, mark)
-	if took, silence := first.Time.Sub(zero.Time), 3*last.VRRP.Interval; took >= silence {
+	if took, silence := first.Time.Sub(zero.Time), 3*last.VRRP.Interval; took >= d.slowed(silence, zero.Time, first.Time) {
 		d.fatalf("lb%d took over %v after a release, Skew_Time is %v", 2-i, took, d.skewTime(1-i, last.VRRP))
 	}
 	d.state(1-i, peers.Active)

@@ -19,7 +19,7 @@ import (
 // passwords, unnumbered neighbors, and a family that cannot be told.
 func TestSessions(t *testing.T) {
 	peers.RequireToRs(t)
-	p := &pair{t: t, lab: testenv.TestLab(t)}
+	p := bare(t)
 	router := p.host("tor", "192.0.2.1/24")
 	cable, err := p.lab.Segment("cable")
 	if err != nil {

@@ -40,7 +40,7 @@ const etcdTTL = 5 * time.Second
 
 func newSites(t *testing.T) *sites {
 	t.Helper()
-	s := &sites{pair: &pair{t: t, lab: testenv.TestLab(t, "etcd")}}
+	s := &sites{pair: bare(t, "etcd")}
 	router := s.host("router")
 	if err := router.Sysctl("net.ipv4.ip_forward", "1"); err != nil {
 		t.Skipf("no router without it: %v", err)

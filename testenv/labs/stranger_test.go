@@ -325,7 +325,7 @@ func (h *hostile) only(name, cause string, frames [][]byte) {
 	h.send(slices.Repeat(frames, times)...)
 	for _, a := range agents {
 		got, want := counts{}, counts{cause: times}
-		ctx, cancel := context.WithTimeout(h.t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
 		_ = testenv.Until(ctx, func() bool {
 			got = a.refused().since(before[a])
 			return maps.Equal(got, want)
