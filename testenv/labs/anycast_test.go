@@ -145,3 +145,25 @@ func speakerOf(t *testing.T, core int) int {
 	t.Fatalf("no speaker among the children of %d: %s", core, text)
 	return 0
 }
+
+// toRs are the routers that every lab of a rack runs with.
+var toRs = map[string]func(*testenv.Host, peers.ToRConfig) (peers.ToR, error){
+	"frr":  func(h *testenv.Host, c peers.ToRConfig) (peers.ToR, error) { return peers.StartFRRToR(h, c) },
+	"bird": func(h *testenv.Host, c peers.ToRConfig) (peers.ToR, error) { return peers.StartBIRDToR(h, c) },
+}
+
+// withToRs runs a lab with each router, again where the machine stopped what was
+// to be shown, but not for ever.
+func withToRs(t *testing.T, lab func(*testing.T, func(*testenv.Host, peers.ToRConfig) (peers.ToR, error)) bool) {
+	for name, start := range toRs {
+		t.Run(name, func(t *testing.T) {
+			shown := false
+			for try := 1; !shown && !t.Failed(); try++ {
+				if try > 5 {
+					t.Fatal("the machine is too slow")
+				}
+				t.Run(fmt.Sprintf("run %d", try), func(t *testing.T) { shown = lab(t, start) })
+			}
+		})
+	}
+}

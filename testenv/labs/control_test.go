@@ -276,9 +276,9 @@ func TestStrangerDrains(t *testing.T) {
 func TestFailoverDuration(t *testing.T) {
 	p := newPair(t)
 	lb1 := p.vipd(p.hosts[0], web(150, 100*time.Millisecond, ""))
-	lb2 := p.vipd(p.hosts[1], web(100, 100*time.Millisecond, ""))
 	lb1.waitState("web", "ACTIVE")
-	lb2.waitState("web", "BACKUP")
+	lb2 := p.vipd(p.hosts[1], web(100, 100*time.Millisecond, ""))
+	lb2.follows("web")
 	sum := func(phase string) float64 {
 		return lb2.metric(`vipd_failover_duration_seconds_sum{phase="` + phase + `"}`)
 	}

@@ -231,14 +231,15 @@ func (r *rack) watch(length time.Duration) {
 	}
 }
 
-// finish asks the client what it has lost.
-func (r *rack) finish() {
+// finish asks the client what it has lost. It reports whether that shows anything.
+func (r *rack) finish() bool {
 	r.t.Helper()
 	report := r.probes.Stop()
 	r.t.Log(report)
 	for _, a := range r.lb {
 		if strings.Contains(a.proc.Output(), "no heartbeat") && report.Lost > 0 {
-			r.t.Fatalf("%s: the machine stopped it for 300 ms, and its routes were withdrawn as they have to be: this run shows nothing", a.host.Name)
+			r.t.Logf("%s: the machine stopped it for 300 ms, and its routes were withdrawn as they have to be: this run shows nothing", a.host.Name)
+			return false
 		}
 	}
 	for i, a := range r.acts {
@@ -256,140 +257,129 @@ func (r *rack) finish() {
 			r.t.Errorf("%s: %d of %d probes lost, at %v", a.what, part.Lost, part.Sent, part.Gaps[0].From.Sub(a.begun))
 		}
 	}
-}
-
-// toRs are the routers that every lab of a rack runs with.
-var toRs = map[string]func(*testenv.Host, peers.ToRConfig) (peers.ToR, error){
-	"frr":  func(h *testenv.Host, c peers.ToRConfig) (peers.ToR, error) { return peers.StartFRRToR(h, c) },
-	"bird": func(h *testenv.Host, c peers.ToRConfig) (peers.ToR, error) { return peers.StartBIRDToR(h, c) },
+	return true
 }
 
 // TestNothingLost: a client at 1000 probes a second over 256 flows loses none
 // while hosts are drained, put back, reloaded and stopped politely.
 func TestNothingLost(t *testing.T) {
-	for name, start := range toRs {
-		t.Run(name, func(t *testing.T) {
-			r := newRack(t, start)
-			r.open("", `drain = { wait = "500ms" }`)
-			lb1 := r.lb[0]
-			r.act("nothing", 2, func() {})
-			r.act("drain", 1, func() { lb1.must("drain", "--wait", "dns") })
-			r.act("undrain", 2, func() { lb1.must("undrain", "dns") })
-			r.act("prefix added", 2, func() {
-				lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, "[anycast.more]\nprefixes = [\"198.51.100.54/32\"]\n"))
-				lb1.must("reload")
-			})
-			r.act("prefix removed", 2, func() {
-				lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, ""))
-				lb1.must("reload")
-			})
-			r.act("MED raised", 1, func() {
-				lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, "med = 200\nas_path_prepend = 1\n"))
-				lb1.must("reload")
-			})
-			r.act("MED back", 2, func() {
-				lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, ""))
-				lb1.must("reload")
-			})
-			lb1.write(r.config(0, "", `drain = { wait = "0s" }`, ""))
+	withToRs(t, func(t *testing.T, start func(*testenv.Host, peers.ToRConfig) (peers.ToR, error)) bool {
+		r := newRack(t, start)
+		r.open("", `drain = { wait = "500ms" }`)
+		lb1 := r.lb[0]
+		r.act("nothing", 2, func() {})
+		r.act("drain", 1, func() { lb1.must("drain", "--wait", "dns") })
+		r.act("undrain", 2, func() { lb1.must("undrain", "dns") })
+		r.act("prefix added", 2, func() {
+			lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, "[anycast.more]\nprefixes = [\"198.51.100.54/32\"]\n"))
 			lb1.must("reload")
-			r.act("drain, slow ToR", 1, func() { r.slowly(500*time.Millisecond, func() { lb1.must("drain", "dns") }) })
-			r.act("undrain again", 2, func() { lb1.must("undrain", "dns") })
-			r.act("stop", 1, lb1.stop)
-			r.act("start", 2, lb1.start)
-			r.finish()
 		})
-	}
+		r.act("prefix removed", 2, func() {
+			lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, ""))
+			lb1.must("reload")
+		})
+		r.act("MED raised", 1, func() {
+			lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, "med = 200\nas_path_prepend = 1\n"))
+			lb1.must("reload")
+		})
+		r.act("MED back", 2, func() {
+			lb1.write(r.config(0, "", `drain = { wait = "500ms" }`, ""))
+			lb1.must("reload")
+		})
+		lb1.write(r.config(0, "", `drain = { wait = "0s" }`, ""))
+		lb1.must("reload")
+		r.act("drain, slow ToR", 1, func() { r.slowly(500*time.Millisecond, func() { lb1.must("drain", "dns") }) })
+		r.act("undrain again", 2, func() { lb1.must("undrain", "dns") })
+		r.act("stop", 1, lb1.stop)
+		r.act("start", 2, lb1.start)
+		return r.finish()
+	})
 }
 
 // TestKept: an upgrade in place costs no probe: the daemon ends and starts again
 // while the ToR keeps the routes, and what has failed meanwhile is withdrawn.
 func TestKept(t *testing.T) {
 	const keep, graceful = "on_stop = \"keep\"", "graceful_restart = { time = \"60s\" }"
-	for name, start := range toRs {
-		t.Run(name, func(t *testing.T) {
-			r := newRack(t, start)
-			r.open(keep, graceful)
-			lb1 := r.lb[0]
-			established := func() bool { return strings.Contains(lb1.must("bgp"), "ESTABLISHED") }
-			for i := range 3 {
-				r.act(fmt.Sprintf("restart %d", i+1), 2, func() {
-					lb1.stop()
-					if !r.hosts[0].Holds(anycast.Addr()) {
-						t.Error("the address has gone with the daemon")
-					}
-					r.acts[len(r.acts)-1].shares = true
-					lb1.start()
-					lb1.eventually(10*time.Second, "the session to be back", func() bool { _, err := lb1.status(); return err == nil && established() })
-				})
-			}
-			// What is not well after the restart is not told again.
-			good := filepath.Join(r.hosts[0].Dir(), "good")
-			lb1.write(r.config(0, keep, graceful, "track = [\"good\"]\n[check.good]\ntype = \"file\"\npath = \""+good+"\"\n"))
-			r.act("restart with a dead service", 1, func() {
+	withToRs(t, func(t *testing.T, start func(*testenv.Host, peers.ToRConfig) (peers.ToR, error)) bool {
+		r := newRack(t, start)
+		r.open(keep, graceful)
+		lb1 := r.lb[0]
+		established := func() bool { return strings.Contains(lb1.must("bgp"), "ESTABLISHED") }
+		for i := range 3 {
+			r.act(fmt.Sprintf("restart %d", i+1), 2, func() {
 				lb1.stop()
+				if !r.hosts[0].Holds(anycast.Addr()) {
+					t.Error("the address has gone with the daemon")
+				}
+				r.acts[len(r.acts)-1].shares = true
 				lb1.start()
+				lb1.eventually(10*time.Second, "the session to be back", func() bool { _, err := lb1.status(); return err == nil && established() })
 			})
-			r.finish()
+		}
+		// What is not well after the restart is not told again.
+		good := filepath.Join(r.hosts[0].Dir(), "good")
+		lb1.write(r.config(0, keep, graceful, "track = [\"good\"]\n[check.good]\ntype = \"file\"\npath = \""+good+"\"\n"))
+		r.act("restart with a dead service", 1, func() {
+			lb1.stop()
+			lb1.start()
 		})
-	}
+		return r.finish()
+	})
 }
 
 // TestGuard: a check that fails takes a host out while another one is there, and
 // takes the last one out in no case: not one after the other, not all at once.
 func TestGuard(t *testing.T) {
-	for name, start := range toRs {
-		t.Run(name, func(t *testing.T) {
-			r := newRack(t, start)
-			r.open("", "")
-			good := make([]string, 2)
-			works := func(i int, on bool) {
-				t.Helper()
-				if !on {
-					if err := os.Remove(good[i]); err != nil {
-						t.Fatal(err)
-					}
-				} else if err := os.WriteFile(good[i], nil, 0o600); err != nil {
+	withToRs(t, func(t *testing.T, start func(*testenv.Host, peers.ToRConfig) (peers.ToR, error)) bool {
+		r := newRack(t, start)
+		r.open("", "")
+		good := make([]string, 2)
+		works := func(i int, on bool) {
+			t.Helper()
+			if !on {
+				if err := os.Remove(good[i]); err != nil {
 					t.Fatal(err)
 				}
+			} else if err := os.WriteFile(good[i], nil, 0o600); err != nil {
+				t.Fatal(err)
 			}
-			state := func(i int, want string) {
-				t.Helper()
-				r.lb[i].eventually(15*time.Second, "dns to be "+want, func() bool {
-					_, out, _ := r.lb[i].run("why", "dns")
-					return strings.Contains(out, "dns is "+want)
-				})
-			}
-			for i, lb := range r.lb {
-				good[i] = filepath.Join(r.hosts[i].Dir(), "good")
-				works(i, true)
-				lb.write(r.config(i, "", "", "track = [\"good\"]\nmin_announcers = 1\n[check.good]\ntype = \"file\"\npath = \""+good[i]+"\"\n"))
-				lb.must("reload")
-			}
-			r.act("lb1 fails", 1, func() { works(0, false) })
-			state(0, "WITHDRAWN")
-			r.act("lb2 fails as well", 1, func() { works(1, false); state(1, "LAST") })
-			if why := r.lb[1].must("why", "dns"); !strings.Contains(why, "min_announcers is 1") {
-				t.Errorf("vipd why dns:\n%s", why)
-			}
-			r.act("lb1 works again", 1, func() { works(0, true); state(0, "ANNOUNCED"); state(1, "WITHDRAWN") })
-			r.act("both work", 2, func() { works(1, true) })
-			r.act("both fail at once", 2, func() {
-				works(0, false)
-				works(1, false)
-				state(0, "LAST")
-				state(1, "LAST")
-				r.watch(5 * time.Second) // longer than it takes to believe in another host
-				state(0, "LAST")
-				state(1, "LAST")
+		}
+		state := func(i int, want string) {
+			t.Helper()
+			r.lb[i].eventually(15*time.Second, "dns to be "+want, func() bool {
+				_, out, _ := r.lb[i].run("why", "dns")
+				return strings.Contains(out, "dns is "+want)
 			})
-			r.act("both work again", 2, func() {
-				works(0, true)
-				works(1, true)
-				state(0, "ANNOUNCED")
-				state(1, "ANNOUNCED")
-			})
-			r.finish()
+		}
+		for i, lb := range r.lb {
+			good[i] = filepath.Join(r.hosts[i].Dir(), "good")
+			works(i, true)
+			lb.write(r.config(i, "", "", "track = [\"good\"]\nmin_announcers = 1\n[check.good]\ntype = \"file\"\npath = \""+good[i]+"\"\n"))
+			lb.must("reload")
+		}
+		r.act("lb1 fails", 1, func() { works(0, false) })
+		state(0, "WITHDRAWN")
+		r.act("lb2 fails as well", 1, func() { works(1, false); state(1, "LAST") })
+		if why := r.lb[1].must("why", "dns"); !strings.Contains(why, "min_announcers is 1") {
+			t.Errorf("vipd why dns:\n%s", why)
+		}
+		r.act("lb1 works again", 1, func() { works(0, true); state(0, "ANNOUNCED"); state(1, "WITHDRAWN") })
+		r.act("both work", 2, func() { works(1, true) })
+		r.act("both fail at once", 2, func() {
+			works(0, false)
+			works(1, false)
+			state(0, "LAST")
+			state(1, "LAST")
+			r.watch(5 * time.Second) // longer than it takes to believe in another host
+			state(0, "LAST")
+			state(1, "LAST")
 		})
-	}
+		r.act("both work again", 2, func() {
+			works(0, true)
+			works(1, true)
+			state(0, "ANNOUNCED")
+			state(1, "ANNOUNCED")
+		})
+		return r.finish()
+	})
 }

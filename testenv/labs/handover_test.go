@@ -34,9 +34,9 @@ func talkers(t *testing.T, more string) (p *pair, lb1, lb2 *agent) {
 	t.Helper()
 	p = newPair(t)
 	lb1 = p.vipd(p.hosts[0], p.talking(0)+web(150, 100*time.Millisecond, more))
-	lb2 = p.vipd(p.hosts[1], p.talking(1)+web(100, 100*time.Millisecond, more))
 	lb1.waitState("web", "ACTIVE")
-	lb2.waitState("web", "BACKUP")
+	lb2 = p.vipd(p.hosts[1], p.talking(1)+web(100, 100*time.Millisecond, more))
+	lb2.follows("web")
 	lb2.hears("lb1")
 	lb1.hears("lb2")
 	return p, lb1, lb2

@@ -12,16 +12,26 @@ import (
 	"github.com/vipd/vipd/testenv"
 )
 
-// started is a pair with two agents, of which lb1 (150) holds the VIP, and a
-// client that probes it a thousand times a second.
+// started is a pair with two agents, of which lb1 (150) holds the VIP, since nobody
+// else was there, and a client that probes it a thousand times a second.
 func started(t *testing.T, interval time.Duration, more string) (p *pair, lb1, lb2 *agent, probes *testenv.Prober) {
 	t.Helper()
 	p = newPair(t)
 	lb1 = p.vipd(p.hosts[0], web(150, interval, more))
+	lb1.waitState("web", "ACTIVE") // or lb2 takes it first where lb1 starts 20 ms later
 	lb2 = p.vipd(p.hosts[1], web(100, interval, more))
-	lb1.waitState("web", "ACTIVE")
-	lb2.waitState("web", "BACKUP")
+	lb2.follows("web")
 	return p, lb1, lb2, p.probe()
+}
+
+// follows waits until the agent is a Backup that hears an Active of 150. Every
+// start is a Backup for a moment, which hears nobody yet.
+func (a *agent) follows(name string) {
+	a.t.Helper()
+	a.waitState(name, "BACKUP")
+	a.eventually(15*time.Second, "the Active of "+name+" to be heard", func() bool {
+		return strings.Contains(a.vip(name).Why, "advertises 150")
+	})
 }
 
 func (p *pair) probe() *testenv.Prober {

@@ -327,45 +327,43 @@ func TestUpgradeChanged(t *testing.T) {
 // VIP restarts: the VIP stays, and so does every next hop of the ToR.
 func TestUpgradeWithRoutes(t *testing.T) {
 	const graceful, follows = "graceful_restart = { time = \"60s\" }", "198.51.100.80/32"
-	for name, start := range toRs {
-		t.Run(name, func(t *testing.T) {
-			r := newRack(t, start)
-			for i, h := range r.hosts {
-				r.lb = append(r.lb, r.vipd(h, r.config(i, keeping, graceful, "[anycast.edge]\nprefixes = [\""+follows+"\"]\ndevice = \"\"\nfollow_vip = \"web\"\n"+
-					r.talking(i)+web(150-50*i, 500*time.Millisecond, ""))))
-				r.lb[0].waitState("web", "ACTIVE")
+	withToRs(t, func(t *testing.T, start func(*testenv.Host, peers.ToRConfig) (peers.ToR, error)) bool {
+		r := newRack(t, start)
+		for i, h := range r.hosts {
+			r.lb = append(r.lb, r.vipd(h, r.config(i, keeping, graceful, "[anycast.edge]\nprefixes = [\""+follows+"\"]\ndevice = \"\"\nfollow_vip = \"web\"\n"+
+				r.talking(i)+web(150-50*i, 500*time.Millisecond, ""))))
+			r.lb[0].waitState("web", "ACTIVE")
+		}
+		r.reached(2, "started")
+		lb1, lb2 := r.lb[0], r.lb[1]
+		lb1.hears("lb2")
+		announced := func() bool { return strings.Count(lb1.must("bgp"), follows) > 0 && len(r.hops(follows)) == 1 }
+		lb1.eventually(10*time.Second, "the service that follows to be announced", announced)
+		var err error
+		if r.probes, err = r.client.ProbeFlows(netip.AddrPortFrom(anycast.Addr(), servicePort), 0, flows); err != nil {
+			t.Fatal(err)
+		}
+		r.answered("lb1", "lb2")
+		gone := r.watchRoutes(follows)
+		for done := 0; done < 3; {
+			mark, before := time.Now(), gone.Load()
+			r.act("upgrade", 2, func() {
+				lb1.upgrade()
+				r.acts[len(r.acts)-1].shares = true
+				lb1.eventually(20*time.Second, "the session to be back", func() bool { return strings.Contains(lb1.must("bgp"), "ESTABLISHED") })
+			})
+			if lb1.tooSlow(mark) {
+				lb1.eventually(10*time.Second, "the service that follows to be announced", announced)
+				continue
 			}
-			r.reached(2, "started")
-			lb1, lb2 := r.lb[0], r.lb[1]
-			lb1.hears("lb2")
-			announced := func() bool { return strings.Count(lb1.must("bgp"), follows) > 0 && len(r.hops(follows)) == 1 }
-			lb1.eventually(10*time.Second, "the service that follows to be announced", announced)
-			var err error
-			if r.probes, err = r.client.ProbeFlows(netip.AddrPortFrom(anycast.Addr(), servicePort), 0, flows); err != nil {
-				t.Fatal(err)
+			done++
+			if moves := append(lb1.moves(mark), lb2.moves(mark)...); len(moves) > 0 {
+				t.Errorf("roles changed: %v", moves)
 			}
-			r.answered("lb1", "lb2")
-			gone := r.watchRoutes(follows)
-			for done := 0; done < 3; {
-				mark, before := time.Now(), gone.Load()
-				r.act("upgrade", 2, func() {
-					lb1.upgrade()
-					r.acts[len(r.acts)-1].shares = true
-					lb1.eventually(20*time.Second, "the session to be back", func() bool { return strings.Contains(lb1.must("bgp"), "ESTABLISHED") })
-				})
-				if lb1.tooSlow(mark) {
-					lb1.eventually(10*time.Second, "the service that follows to be announced", announced)
-					continue
-				}
-				done++
-				if moves := append(lb1.moves(mark), lb2.moves(mark)...); len(moves) > 0 {
-					t.Errorf("roles changed: %v", moves)
-				}
-				if hops := r.hops(follows); gone.Load() > before || len(hops) != 1 {
-					t.Errorf("the route that follows was removed %d times, next hops %v", gone.Load()-before, hops)
-				}
+			if hops := r.hops(follows); gone.Load() > before || len(hops) != 1 {
+				t.Errorf("the route that follows was removed %d times, next hops %v", gone.Load()-before, hops)
 			}
-			r.finish()
-		})
-	}
+		}
+		return r.finish()
+	})
 }
