@@ -133,7 +133,7 @@ func (h *hostile) flood(long time.Duration, frames [][]byte) {
 // each a reload of one host after the other, and then another key in three more.
 // No advert is lost on the way.
 func TestAuthRollout(t *testing.T) {
-	const interval = 100 * time.Millisecond
+	const interval = steady
 	keys := newKeyFiles(t)
 	p, lb1, lb2, probes := started(t, interval, "")
 	tap, err := p.client.Observe("eth0")
@@ -155,7 +155,7 @@ func TestAuthRollout(t *testing.T) {
 		for i, a := range []*agent{lb1, lb2} {
 			a.write(web(150-50*i, interval, step.auth))
 			a.must("reload")
-			p.adverts(tap, 5) // longer than lb2 would wait for one
+			p.adverts(tap, 4) // longer than lb2 would wait for one
 		}
 		if got := signedWith(t, tap); got != step.key {
 			t.Errorf("%s: lb1 signs with key %d, want %d", step.name, got, step.key)

@@ -123,7 +123,7 @@ func TestLinkRecreated(t *testing.T) {
 
 // TestLinkOfBackupRecreated: the same at the Backup touches nobody.
 func TestLinkOfBackupRecreated(t *testing.T) {
-	p, lb1, lb2, probes := started(t, 100*time.Millisecond, "")
+	p, lb1, lb2, probes := started(t, steady, "")
 	mark, before := time.Now(), lb1.transitions("web")
 	if err := lb2.host.DeleteLink("eth0"); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestLinkRenamed(t *testing.T) {
 
 // TestMACChanged: clients follow a new MAC of the Active.
 func TestMACChanged(t *testing.T) {
-	p, lb1, _, probes := started(t, 100*time.Millisecond, "")
+	p, lb1, _, probes := started(t, steady, "")
 	nl, mac := lb1.host.NS.Netlink(), net.HardwareAddr{0x02, 0x76, 0x70, 0, 0, 0x99}
 	end, err := nl.LinkByName("eth0")
 	if err != nil {
@@ -211,7 +211,7 @@ func TestMACChanged(t *testing.T) {
 // TestPrimaryChanged: adverts leave from the interface's new address, nothing
 // else changes.
 func TestPrimaryChanged(t *testing.T) {
-	p, lb1, lb2, probes := started(t, 100*time.Millisecond, "")
+	p, lb1, lb2, probes := started(t, steady, "")
 	tap, err := lb2.host.Observe("eth0")
 	if err != nil {
 		t.Fatal(err)

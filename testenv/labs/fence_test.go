@@ -15,8 +15,9 @@ import (
 // A lease of 250 ms shows gaps, and is lost where the machine of the test stalls for
 // longer. Where lb1 must serve on, its lease is a longer one.
 const (
-	brisk = 100 * time.Millisecond
-	calm  = 500 * time.Millisecond
+	brisk  = 100 * time.Millisecond
+	steady = 300 * time.Millisecond // where nothing is to move, and many adverts are to come
+	calm   = 500 * time.Millisecond
 )
 
 // fenced is a pair in which each host can cut the other one off, by two devices

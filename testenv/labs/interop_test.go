@@ -64,7 +64,7 @@ func (c combination) routers() (out [2]peers.Router) {
 	for i := range out {
 		r := peers.Router{
 			Name: routerName, VRID: 51, Version: c.version, Priority: uint8(150 - 50*i), NoPreempt: !c.preempt,
-			Interval: 100 * time.Millisecond, Addresses: interop4,
+			Interval: 200 * time.Millisecond, Addresses: interop4, // a lease of half a second: four labs share the machine
 		}
 		if c.version == 2 {
 			r.Interval = time.Second

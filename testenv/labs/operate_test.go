@@ -311,7 +311,7 @@ func (a *agent) ends() (code int) {
 // one does not notice.
 func TestSecondDaemon(t *testing.T) {
 	p := newPair(t)
-	lb1 := p.vipd(p.hosts[0], web(150, 100*time.Millisecond, ""))
+	lb1 := p.vipd(p.hosts[0], web(150, steady, ""))
 	lb1.waitState("web", "ACTIVE")
 	probes := p.probe()
 	mark := time.Now()

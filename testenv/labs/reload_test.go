@@ -38,7 +38,7 @@ path = "/"
 
 // TestReloadUnrelated: what a reload does not change is not touched.
 func TestReloadUnrelated(t *testing.T) {
-	const interval = 300 * time.Millisecond
+	const interval = steady
 	for name, reload := range reloads {
 		t.Run(name, func(t *testing.T) {
 			p, lb1, lb2, probes := started(t, interval, "")
@@ -132,7 +132,7 @@ func TestReloadPriority(t *testing.T) {
 // TestReloadBad: a file with a mistake leaves what runs untouched, and everyone
 // who asks hears about it.
 func TestReloadBad(t *testing.T) {
-	const interval = 100 * time.Millisecond
+	const interval = steady
 	bad := strings.Replace(web(150, interval, ""), "vrid            = 51", "vrid            = 300", 1)
 	p, lb1, _, probes := started(t, interval, "")
 	mark, before, transitions := time.Now(), lb1.configured(), lb1.transitions("web")
