@@ -10,6 +10,10 @@ import (
 	"github.com/vipd/vipd/pkg/engine"
 )
 
+// heldUp is after how long a turn looks around before it sends what it decided: this
+// host may have been stopped meanwhile, and lost what it is about to tell that it holds.
+const heldUp = 50 * time.Millisecond
+
 // late is a wake-up that was slept through: by then the sockets may hold adverts
 // that came in before the time for which they were waited.
 const late = 2 * time.Millisecond
@@ -54,6 +58,9 @@ func (d *Daemon) turn(news func(now time.Time)) bool {
 	d.speaker.busy.Store(now.UnixNano())
 	defer d.speaker.busy.Store(0)
 	news(now)
+	if time.Since(now) > heldUp {
+		d.step(engine.Wake{}) // what was decided may be over
+	}
 	d.send()
 	now = time.Now()
 	if err := d.clock.arm(now, d.eng.Next()); err != nil {

@@ -37,7 +37,7 @@ func (h *Host) act(a engine.Action) {
 	case engine.AnswerVote:
 		h.answerVote(a)
 	case engine.Tell:
-		h.tell(a.State)
+		h.word = a.State
 	case engine.Announce:
 		h.announce(a)
 	case engine.Hush: // a burst takes no time here

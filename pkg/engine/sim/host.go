@@ -9,6 +9,7 @@ import (
 
 	"github.com/vipd/vipd/pkg/engine"
 	"github.com/vipd/vipd/pkg/fence"
+	"github.com/vipd/vipd/pkg/pair"
 )
 
 // stuckAfter is more events than any world handles at one instant.
@@ -59,6 +60,7 @@ type Host struct {
 	resumed  map[string]bool        // VIPs that this run goes on with, at its start
 	wakeAt   time.Time
 	did      []engine.Action   // what the engine decided last
+	word     *pair.State       // what is to be told to peers
 	newest   map[string]uint64 // Seq of the last SetAddresses, by VIP
 	said     map[string]uint8  // priority last traced, by VIP
 }
@@ -145,7 +147,7 @@ func (h *Host) Kill() {
 	}
 	h.eng = nil
 	h.life++
-	h.paused, h.queued, h.stall, h.restart = false, nil, 0, nil
+	h.paused, h.queued, h.stall, h.restart, h.word = false, nil, 0, nil, nil
 	h.endSpeaker()
 }
 
@@ -344,12 +346,7 @@ func (h *Host) step(ev engine.Event) {
 		h.Kill()
 		return
 	}
-	h.did = append(h.did[:0], h.eng.Step(h.clock.now(), ev)...)
-	did := h.did
-	h.decidesRightly(did)
-	if h.w.Record != nil {
-		h.w.Record(h.name, h.w.now, ev, did)
-	}
+	did := h.decide(ev)
 	if h.stall > 0 && len(did) > 0 {
 		h.w.trace(h.name, "is stopped for %v before it does what it decided", h.stall)
 		h.pause(h.stall, slices.Clone(did))
@@ -365,6 +362,16 @@ func (h *Host) step(ev engine.Event) {
 	}
 	h.plan()
 	h.comesBack()
+}
+
+// decide hands one event to the engine. What it decides is good until the next one.
+func (h *Host) decide(ev engine.Event) []engine.Action {
+	h.did = append(h.did[:0], h.eng.Step(h.clock.now(), ev)...)
+	h.decidesRightly(h.did)
+	if h.w.Record != nil {
+		h.w.Record(h.name, h.w.now, ev, h.did)
+	}
+	return h.did
 }
 
 func (h *Host) plan() {

@@ -10,6 +10,9 @@ import (
 // leaseDelay is how long the packet filter takes to be changed.
 var leaseDelay = span{50 * time.Microsecond, 500 * time.Microsecond}
 
+// heldUp is after how long a daemon looks around before it does what it decided.
+const heldUp = 50 * time.Millisecond
+
 // overlapMost is longer than two hosts ever hold one VIP by agreement, where the
 // kernel is not slow.
 const overlapMost = 60 * time.Millisecond
@@ -83,7 +86,7 @@ func (h *Host) setLease(a engine.SetLease) {
 }
 
 // carryOut does what a Step decided: leases first, adverts last, and none for a
-// VIP whose lease was found to be over.
+// VIP whose lease was found to be over; then it tells how things are by now.
 func (h *Host) carryOut(decided []engine.Action) {
 	var lost []string
 	for _, a := range decided {
@@ -99,6 +102,10 @@ func (h *Host) carryOut(decided []engine.Action) {
 	slices.Sort(lost)
 	for _, name := range slices.Compact(lost) {
 		h.step(engine.LeaseLost{VIP: name, Why: "simulated"})
+	}
+	if word := h.word; word != nil {
+		h.word = nil
+		h.tell(word)
 	}
 }
 
@@ -149,6 +156,9 @@ func (h *Host) pause(d time.Duration, decided []engine.Action) {
 		}
 		h.paused, h.awake = false, h.w.now
 		h.w.trace(h.name, "goes on")
+		if d > heldUp && len(decided) > 0 {
+			decided = append(decided, h.decide(engine.Wake{})...)
+		}
 		h.carryOut(decided)
 		h.plan()
 		queued := h.queued
