@@ -136,9 +136,9 @@ func (d *Daemon) queueAdvert(a engine.SendAdvert) {
 	p.out, p.vips = append(p.out, out), append(p.vips, a.VIP)
 }
 
-// send sends what this turn has to send: adverts of VIPs whose leases are
-// refreshed, then word to the peers.
-func (d *Daemon) send() {
+// refresh refreshes the leases of the VIPs that this turn advertises. Those that were
+// over are given up, and not advertised.
+func (d *Daemon) refresh() {
 	d.pretended()
 	for lost := d.leases.refresh(); len(lost) > 0; lost = d.leases.refresh() {
 		for _, name := range lost {
@@ -148,6 +148,11 @@ func (d *Daemon) send() {
 			d.step(engine.LeaseLost{VIP: name, Why: "it could not be refreshed"})
 		}
 	}
+}
+
+// send sends what this turn has to send: adverts of VIPs whose leases are
+// refreshed, then word to the peers.
+func (d *Daemon) send() {
 	for _, p := range d.dirty {
 		if failed := p.flush(); failed != nil {
 			d.step(failed...)

@@ -58,8 +58,10 @@ func (d *Daemon) turn(news func(now time.Time)) bool {
 	d.speaker.busy.Store(now.UnixNano())
 	defer d.speaker.busy.Store(0)
 	news(now)
+	d.refresh()
 	if time.Since(now) > heldUp {
 		d.step(engine.Wake{}) // what was decided may be over
+		d.refresh()
 	}
 	d.send()
 	now = time.Now()

@@ -156,10 +156,7 @@ func (h *Host) pause(d time.Duration, decided []engine.Action) {
 		}
 		h.paused, h.awake = false, h.w.now
 		h.w.trace(h.name, "goes on")
-		if d > heldUp && len(decided) > 0 {
-			decided = append(decided, h.decide(engine.Wake{})...)
-		}
-		h.carryOut(decided)
+		h.carryOut(h.lookAround(d, decided))
 		h.plan()
 		queued := h.queued
 		h.queued = nil
@@ -171,6 +168,39 @@ func (h *Host) pause(d time.Duration, decided []engine.Action) {
 			h.step(q.ev)
 		}
 	})
+}
+
+// lookAround does of what was decided a while ago all but what others are told, and
+// returns that with what is decided now.
+func (h *Host) lookAround(waited time.Duration, decided []engine.Action) []engine.Action {
+	if waited <= heldUp || len(decided) == 0 {
+		return decided
+	}
+	var leases []engine.RenewLease
+	var told []engine.Action
+	for _, a := range decided {
+		switch a := a.(type) {
+		case engine.RenewLease:
+			leases = append(leases, a)
+		case engine.SendAdvert, engine.Tell:
+			told = append(told, a)
+		default:
+			h.act(a)
+		}
+	}
+	for _, a := range leases {
+		if !h.renew(a) {
+			h.step(engine.LeaseLost{VIP: a.VIP, Why: "simulated"})
+		}
+	}
+	if h.eng == nil || h.paused {
+		return nil
+	}
+	over := func(a engine.Action) bool {
+		advert, ok := a.(engine.SendAdvert)
+		return ok && h.leaseOver(advert.VIP)
+	}
+	return append(slices.DeleteFunc(told, over), h.decide(engine.Wake{})...)
 }
 
 // exclusive: no two hosts hold a VIP, where [World.Exclusive] says so, but while
