@@ -231,8 +231,10 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 			s.Waiting = append(s.Waiting, v.name)
 		}
 	}
+	if p != nil && !p.gotAt.IsZero() && p.cameAt.Sub(p.gotAt) > e.pairMay() {
+		s.Together = p.gotAt
+	}
 	if p != nil && !p.heardAt.IsZero() && !e.fresh(now, p) {
-		s.Together = p.heardAt                                // a word counts while it answers one of ours
 		s.Holds, s.Preferred = x.told.Holds, x.told.Preferred // as the peer knows it: both take turns by the same facts
 	}
 	return s

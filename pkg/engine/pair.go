@@ -61,6 +61,7 @@ type peer struct {
 	foreign   uint8                 // version of the channel that it speaks, when it is another one
 	hearsUs   uint64                // Seq of ours that it has heard whole
 	hearsOn   []pair.Path           // on which of our addresses
+	gotAt     time.Time             // when it got a word of ours last, as it says
 	config    map[string]string
 	drift     []Drift
 }
@@ -69,6 +70,7 @@ type peer struct {
 type path struct {
 	address netip.Addr
 	at      time.Time // last message
+	came    time.Time // last message, however old that was
 	heard   bool      // as was reported last
 }
 
@@ -274,8 +276,8 @@ func nextBeat(now time.Time, interval time.Duration) time.Time {
 func (p *peer) hears(now time.Time) pair.Hears {
 	h := pair.Hears{Node: p.name, Boot: p.boot, Seq: p.whole, Paths: make([]pair.Path, 0, len(p.paths))}
 	for _, at := range p.paths {
-		if !at.at.IsZero() {
-			h.Paths = append(h.Paths, pair.Path{Address: at.address, Age: now.Sub(at.at).Truncate(time.Millisecond)})
+		if !at.came.IsZero() {
+			h.Paths = append(h.Paths, pair.Path{Address: at.address, Age: now.Sub(at.came).Truncate(time.Millisecond)})
 		}
 	}
 	return h

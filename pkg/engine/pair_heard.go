@@ -22,7 +22,12 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 		e.foreignHeard(now, p, ev.Version)
 		return
 	}
-	p.cameAt = now
+	p.came(now, ev)
+	for _, h := range ev.State.Hears {
+		if h.Node == e.cfg.Node && h.Boot == e.pair.boot && ev.Boot == p.boot {
+			p.gotOurs(now, h.Paths)
+		}
+	}
 	known := ev.Age != pair.AgeUnknown
 	if known && ev.Age > e.pairMay() {
 		return // it waited while this host did not run: much may have changed
@@ -75,6 +80,22 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 		maps.DeleteFunc(p.vips, func(name string, _ pair.VIP) bool { return p.told[name] != s.Seq }) // it has them no more
 	}
 	e.fillVacancies(now)
+}
+
+// came notes that a word of the peer came, however old that is.
+func (p *peer) came(now time.Time, ev PeerHeard) {
+	p.cameAt = now
+	p.path(ev.Path).came = now
+}
+
+// gotOurs notes when the peer got a word of ours last: it may hear us no more while we
+// hear it.
+func (p *peer) gotOurs(now time.Time, on []pair.Path) {
+	for i, way := range on {
+		if at := now.Add(-way.Age); i == 0 || at.After(p.gotAt) {
+			p.gotAt = at
+		}
+	}
 }
 
 // foreignHeard notes that p speaks another version of the channel. While p is heard that
