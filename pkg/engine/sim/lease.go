@@ -203,6 +203,16 @@ func (h *Host) lookAround(waited time.Duration, decided []engine.Action) []engin
 	return append(slices.DeleteFunc(told, over), h.decide(engine.Wake{})...)
 }
 
+// handing is who gives a VIP to whom.
+type handing struct{ from, to *Host }
+
+// handover is one of them, and until when both may hold it: who gives it up may be
+// about to close when the other one opens again what somebody removed there.
+type handover struct {
+	handing
+	until time.Time
+}
+
 // exclusive: no two hosts hold a VIP, where [World.Exclusive] says so, but while
 // one hands it to the other. One that dies or hangs just then holds it until its
 // lease is over. It is called when to has opened.
@@ -220,13 +230,18 @@ func (w *World) exclusive(vip string, to *Host) {
 		if to.offers(vip) == from.name {
 			from, to = to, from // who hands it over put back what somebody removed
 		}
-		if from.offers(vip) != to.name {
+		move := handing{from, to}
+		handed := w.handed[vip].handing == move && w.now.Before(w.handed[vip].until)
+		if from.offers(vip) != to.name && !handed {
 			w.breaks("%s is held by %s and %s", vip, from.name, to.name)
 			continue
 		}
 		opened, before, most := to.opened[vip], from.opened[vip], overlapMost+from.slow
 		if !from.runs() {
 			most = from.clock.lasts(from.filter.guarded[vip])
+		}
+		if !handed {
+			w.handed[vip] = handover{move, w.now.Add(most)}
 		}
 		w.at(w.now.Add(most), func() {
 			if from.opens(vip) && to.opens(vip) && from.opened[vip].Equal(before) && to.opened[vip].Equal(opened) && from.runs() && to.runs() {

@@ -21,7 +21,9 @@ func (h *Host) tell(s *pair.State) {
 				if !to.reaches(ifname) || to.eng == nil {
 					return
 				}
-				h.w.echoes[[2]string{to.name, h.name}] = sent
+				if at := [2]string{to.name, h.name}; sent.After(h.w.echoes[at]) { // others overtook it
+					h.w.echoes[at] = sent
+				}
 				since := sent
 				if !echo.IsZero() {
 					since = echo // no more is known of it

@@ -61,6 +61,7 @@ type World struct {
 	cutOn     map[[3]string]bool      // network, from, to
 	echoes    map[[2]string]time.Time // when a host sent the newest that another, the first one, has heard of it
 	epochs    map[string]reign        // of VIPs
+	handed    map[string]handover     // VIPs that were handed over last
 	started   time.Time               // newest start of a daemon or a witness
 	cache     map[string]string       // VIP: the host that clients send to
 	steps     uint64
@@ -74,7 +75,7 @@ type World struct {
 func New(seed uint64) *World {
 	return &World{
 		now: epoch, rng: rand.New(rand.NewPCG(seed, 0x7669_7064)), byName: map[string]*Host{}, witnesses: map[string]*Witness{},
-		cuts: map[[2]string]bool{}, cutOn: map[[3]string]bool{}, echoes: map[[2]string]time.Time{}, cache: map[string]string{}, epochs: map[string]reign{},
+		cuts: map[[2]string]bool{}, cutOn: map[[3]string]bool{}, echoes: map[[2]string]time.Time{}, cache: map[string]string{}, epochs: map[string]reign{}, handed: map[string]handover{},
 	}
 }
 
