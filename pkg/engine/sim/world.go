@@ -65,6 +65,7 @@ type World struct {
 	started   time.Time               // newest start of a daemon or a witness
 	cache     map[string]string       // VIP: the host that clients send to
 	steps     uint64
+	blurred   time.Time // when most messages were lost last
 	healed    time.Time // when cuts and losses ended last, or will
 	stuck     int       // steps since time last went on
 	hash      uint64
@@ -149,6 +150,9 @@ func (w *World) loses() bool {
 	part := w.Loss
 	if w.now.Before(w.burstEnds) {
 		part = max(part, w.burst)
+	}
+	if part > 0.5 {
+		w.blurred = w.now
 	}
 	return w.rng.Float64() < part
 }
