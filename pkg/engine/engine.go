@@ -278,7 +278,9 @@ func (e *Engine) advertHeard(now time.Time, v *vip, source netip.Addr, a vrrp.Ad
 	if a.Priority == vrrp.PriorityRelease {
 		v.releasesReceived++
 		v.quiet = v.quiet && !v.closed // nobody holds it any more
-		e.releaseHeard(now, v)
+		if !v.router.Follows(now, source) {
+			e.releaseHeard(now, v)
+		}
 	}
 	before := v.router.Heard()
 	v.deferred = v.deferred && a.Priority == vrrp.PriorityRelease

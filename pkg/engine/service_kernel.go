@@ -61,8 +61,12 @@ func (e *Engine) away(s *service) bool {
 	return !s.told && s.leaveBy.IsZero() && (s.seq == 0 || s.applied && !s.there)
 }
 
-// putAddresses wants the addresses of s there, or gone.
+// putAddresses wants the addresses of s there, or gone. Those that were to go may have
+// gone, also when the kernel has not said so.
 func (e *Engine) putAddresses(s *service, present bool) {
+	if present && !s.want && !s.applied {
+		s.there = false
+	}
 	e.applySeq++
 	s.begin(e.applySeq, present)
 	e.do(s.setAddressesAction())

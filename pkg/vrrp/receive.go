@@ -24,8 +24,9 @@ func (r *Router) Receive(now time.Time, src netip.Addr, a Advert) Outcome {
 // receiveBackup is RFC 9568, Section 6.4.2.
 func (r *Router) receiveBackup(now time.Time, src netip.Addr, a Advert) {
 	if a.Priority == PriorityRelease {
-		// Never later than before: copies of one release do not add up.
-		r.Shorten(now)
+		if !r.Follows(now, src) {
+			r.Shorten(now) // never later than before: copies of one release do not add up
+		}
 		return
 	}
 	wasHeard := r.heard

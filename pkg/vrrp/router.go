@@ -313,6 +313,14 @@ func (r *Router) dueReason(now time.Time) Reason {
 	return ReasonNoResponse
 }
 
+// Follows reports whether a Backup has heard another Active than src within
+// Active_Down_Interval: what src releases is not the role. A host that hung, and lost
+// it meanwhile, releases when it goes on. RFC 9568, Section 6.4.2, has any
+// release count.
+func (r *Router) Follows(now time.Time, src netip.Addr) bool {
+	return r.state == Backup && r.heard.Source.IsValid() && r.heard.Source != src && now.Sub(r.heard.At) < r.ActiveDownInterval()
+}
+
 // Shorten ends the wait of a Backup after Skew_Time, as a release would: for the
 // other members of a sync group when one of them was released.
 func (r *Router) Shorten(now time.Time) {

@@ -186,6 +186,33 @@ func TestRouterReleaseToBackup(t *testing.T) {
 	}
 }
 
+// A release counts from whom the Backup follows, and from anybody when it follows
+// nobody, or has not heard that one for Active_Down_Interval.
+func TestRouterReleaseOfAnother(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		from  netip.Addr
+		heard bool
+		after time.Duration
+		takes bool // as soon as Skew_Time is over
+	}{
+		{"the Active", peer, true, time.Second, true},
+		{"another one", third, true, time.Second, false},
+		{"another one, nobody heard", third, false, time.Second, true},
+	} {
+		r, now := started(t, settings(100, time.Second)), t0
+		if c.heard {
+			r.Receive(now, peer, advert(200, time.Second))
+		}
+		now = now.Add(c.after)
+		r.Receive(now, c.from, advert(PriorityRelease, time.Second))
+		if got := r.Wake(now.Add(r.SkewTime())).Due; got != c.takes {
+			t.Errorf("%s: taken over after Skew_Time: %t, want %t", c.name, got, c.takes)
+		}
+	}
+}
+
 // Test 33: priority 0 to the Active: one advert at once, timer reset.
 func TestRouterReleaseToActive(t *testing.T) {
 	t.Parallel()

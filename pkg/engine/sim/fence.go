@@ -12,7 +12,7 @@ import (
 var agentDelay = span{5 * time.Millisecond, 300 * time.Millisecond}
 
 // blurredFor is for how long hosts go by what each of them heard of the other, or did
-// not, while most of all messages were lost. Then they can take the same turn.
+// not, while most of all messages were lost, or a third of a second late. Then they can take the same turn.
 const blurredFor = 30 * time.Second
 
 // Device is how the fence devices of a host behave.

@@ -65,7 +65,7 @@ type World struct {
 	started   time.Time               // newest start of a daemon or a witness
 	cache     map[string]string       // VIP: the host that clients send to
 	steps     uint64
-	blurred   time.Time // when most messages were lost last
+	blurred   time.Time // when most messages were lost last, or came late
 	healed    time.Time // when cuts and losses ended last, or will
 	stuck     int       // steps since time last went on
 	hash      uint64
@@ -151,7 +151,7 @@ func (w *World) loses() bool {
 	if w.now.Before(w.burstEnds) {
 		part = max(part, w.burst)
 	}
-	if part > 0.5 {
+	if part > 0.5 || w.Lag > 300*time.Millisecond {
 		w.blurred = w.now
 	}
 	return w.rng.Float64() < part
