@@ -73,3 +73,29 @@ func TestHandoverHushes(t *testing.T) {
 		t.Errorf("it is %s", s)
 	}
 }
+
+// TestOfferTakenOnce: who took an offer, and gave the VIP up again, does not take the
+// same offer once more: its maker may be closing.
+func TestOfferTakenOnce(t *testing.T) {
+	t.Parallel()
+	l := paired(t, nil)
+	offer := pair.VIP{Name: "web", Role: pair.Active, Held: true, Eligible: true, Priority: 100, Source: lb2Address, Interval: 100 * time.Millisecond, Offer: "lb1"}
+	l.hear(0, 1, offer)
+	if s := l.vip().State; s != engine.Active {
+		t.Fatalf("an offer was not taken: it is %s", s)
+	}
+	l.step(time.Millisecond, engine.Drain{Names: []string{"web"}})
+	set, ok := find[engine.SetAddresses](l)
+	if !ok || set.Present {
+		t.Fatalf("drained, it wants %+v", set)
+	}
+	l.step(time.Millisecond, engine.AddressesApplied{VIP: "web", Seq: set.Seq})
+	l.step(time.Millisecond, engine.Undrain{Names: []string{"web"}})
+	if s := l.vip().State; s != engine.Backup {
+		t.Fatalf("drained and undrained it is %s", s)
+	}
+	l.hear(time.Millisecond, 1, offer)
+	if s := l.vip().State; s != engine.Backup {
+		t.Errorf("the same offer once more: it is %s", s)
+	}
+}

@@ -18,12 +18,10 @@ func (e *Engine) promote(now time.Time, v *vip) {
 	if e.defers(now, v) {
 		return
 	}
-	if v.taking.from != "" && now.Sub(v.taking.since) > acceptMost {
-		v.taking = taking{}
-		v.router.Relisten(now)
+	members := v.peers()
+	if e.tooLate(now, members) {
 		return
 	}
-	members := v.peers()
 	ready := func(m *vip) bool { return m.router.Due() && !e.spares(now, m) || m.router.State() == vrrp.Active }
 	if !allOf(members, ready) || !e.clear(now, members) || e.listensAgain(now, members) {
 		return
@@ -33,6 +31,21 @@ func (e *Engine) promote(now time.Time, v *vip) {
 		e.schedule(m)
 	}
 	e.open(now, v)
+}
+
+// tooLate reports whether an offer of a member is over that was to be taken, and makes
+// that one listen again: who made it may be closing.
+func (e *Engine) tooLate(now time.Time, members []*vip) bool {
+	late := false
+	for _, m := range members {
+		if m.taking.from != "" && m.router.Due() && now.Sub(m.taking.since) > acceptMost {
+			m.taking = taking{}
+			m.router.Relisten(now)
+			e.schedule(m)
+			late = true
+		}
+	}
+	return late
 }
 
 // clear reports whether nothing stands between the members of a sync group and

@@ -38,7 +38,7 @@ var mutants = []mutant{
 	},
 	{
 		name:  "old offer is taken",
-		edits: []edit{{"pkg/engine/handover.go", "len(v.blockers) > 0 || now.Sub(t.since) > acceptMost", "len(v.blockers) > 0"}, {"pkg/engine/takeover.go", "now.Sub(v.taking.since) > acceptMost", "false"}},
+		edits: []edit{{"pkg/engine/handover.go", "len(v.blockers) > 0 || now.Sub(t.since) > acceptMost", "len(v.blockers) > 0"}, {"pkg/engine/takeover.go", "now.Sub(m.taking.since) > acceptMost", "false"}},
 		by:    scenarios, run: "TestOldOffer", finds: `for an offer of .*`,
 	},
 	{
@@ -59,7 +59,7 @@ var mutants = []mutant{
 	{
 		name:  "takeover forgotten while a lease ends",
 		edits: []edit{{"pkg/engine/lease.go", "	case !v.router.Due():\n	case !ev.On:\n", "	case !ev.On || !v.router.Due():\n	case false:\n"}},
-		by:    worlds, run: "TestFailing/exclusive-lease-that-ends", finds: `held by \[\].*`,
+		by:    "pkg/engine", run: "TestDueWhileLeaseEnds", finds: `lease_test.*`,
 	},
 	{
 		name:  "silent host takes over",
@@ -177,6 +177,6 @@ var mutants = []mutant{
 	{
 		name:  "offer taken twice",
 		edits: []edit{{"pkg/engine/handover.go", "	if t.taken || v.router.State()", "	if v.taking == t || v.router.State()"}},
-		by:    worlds, run: "TestFailing/exclusive-offer-taken-twice", finds: `is held by .*`,
+		by:    "pkg/engine", run: "TestOfferTakenOnce", finds: `the same offer once more.*`,
 	},
 }
