@@ -13,6 +13,9 @@ import (
 // seenBy is when a daemon that runs has seen what is to be seen on its own host.
 const seenBy = 10 * time.Millisecond
 
+// pausedMost is longer than a daemon is stopped, which makes a fence last longer.
+const pausedMost = 10 * time.Second
+
 // heardBy is by when a daemon has heard of one that tells of itself, beyond the
 // silence that it is allowed.
 const heardBy = time.Second
@@ -76,8 +79,14 @@ func (h *Host) shootsRightly(a engine.RunFence) {
 func (h *Host) brakes(peer string) {
 	now, cfg := h.clock.now(), h.cfg.Fences[peer]
 	level := cfg.Verify.Within + time.Duration(cfg.Attempts)*(cfg.AttemptTimeout+time.Second)
-	if list := h.cut[peer]; len(list) > 0 && now.Sub(list[len(list)-1]) < level {
-		return
+	if list := h.cut[peer]; len(list) > 0 {
+		since := now.Sub(list[len(list)-1])
+		if h.w.now.Sub(h.awake) < since {
+			level += pausedMost
+		}
+		if since < level {
+			return
+		}
 	}
 	h.cut[peer] = slices.DeleteFunc(append(h.cut[peer], now), func(t time.Time) bool { return now.Sub(t) >= cfg.Rate.Per })
 	if n := len(h.cut[peer]); n > cfg.Rate.Max {
