@@ -238,6 +238,7 @@ func (h *Holder) ask(now time.Time) {
 		v := &h.voters[i]
 		switch {
 		case v.counts(now, h.base):
+			v.refusal = refusal{} // of a copy of what was asked
 			open++
 		case v.refusal.why == 0:
 			open++ // may answer yet

@@ -237,3 +237,16 @@ func TestStatus(t *testing.T) {
 		t.Errorf("status %+v", got)
 	}
 }
+
+// TestRefusalOfACopy: who grants its vote, and refuses it to a copy of the same
+// question, is not waited for: Next would stay in the past.
+func TestRefusalOfACopy(t *testing.T) {
+	t.Parallel()
+	s := newScript(false)
+	for _, line := range []string{"0ms want", "0ms lb1 grants", "1ms lb1 sits 20ms", "25ms wake"} {
+		s.play(t, line)
+	}
+	if next := s.h.Next(); s.h.Stage() != Asking || !next.After(at(25*ms)) {
+		t.Errorf("stage %v, next in %v", s.h.Stage(), next.Sub(at(25*ms)))
+	}
+}
