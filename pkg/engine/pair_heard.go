@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -91,10 +92,12 @@ func (p *peer) came(now time.Time, ev PeerHeard) {
 // gotOurs notes when the peer got a word of ours last: it may hear us no more while we
 // hear it.
 func (p *peer) gotOurs(now time.Time, on []pair.Path) {
-	for i, way := range on {
-		if at := now.Add(-way.Age); i == 0 || at.After(p.gotAt) {
-			p.gotAt = at
-		}
+	if len(on) == 0 {
+		return
+	}
+	newest := slices.MinFunc(on, func(a, b pair.Path) int { return cmp.Compare(a.Age, b.Age) })
+	if newest.Age < 65*time.Second || p.gotAt.IsZero() { // what is older is told as 65 s, see [pair.Path]
+		p.gotAt = now.Add(-newest.Age)
 	}
 }
 
