@@ -25,6 +25,8 @@ func (d *Daemon) do(now time.Time, a engine.Action) {
 		d.queueAdvert(a)
 	case engine.SetAddresses:
 		d.setAddresses(a)
+	case engine.ReadLink:
+		d.monitor.Again(a.Interface)
 	case engine.SetGuard, engine.SetLease:
 		d.leases.queue(a)
 	case engine.RenewLease:
@@ -278,13 +280,17 @@ func (d *Daemon) parents(name string) []string {
 func (d *Daemon) engineLink(name string) engine.Link {
 	l := d.links[name]
 	out := engine.Link{
-		Name: name, Present: l.Present, Up: l.Up, MAC: l.MAC.String(), Addresses: slices.Clone(l.Addresses),
+		Name: name, Present: l.Present, Up: l.Up, MAC: l.MAC.String(), Addresses: slices.Clone(l.Addresses), Read: l.Read,
 		Deaf4: d.ports[portKey{name, true}].deafness(), Deaf6: d.ports[portKey{name, false}].deafness(),
 	}
 	vips := d.cfg.Load().Engine.VIPs
 	for _, v := range vips {
 		if v.VMAC && v.Interface == name {
-			out.Addresses = append(out.Addresses, d.links[d.device(name, true, v.VRID, v.Family4())].Addresses...)
+			child := d.links[d.device(name, true, v.VRID, v.Family4())]
+			out.Addresses = append(out.Addresses, child.Addresses...)
+			if child.Read.After(out.Read) { // all are read together: the rest was as it is here
+				out.Read = child.Read
+			}
 		}
 	}
 	if d.shadow != nil {

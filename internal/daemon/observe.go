@@ -72,7 +72,7 @@ func (d *Daemon) pretend(a engine.Action) bool {
 		return false
 	}
 	switch a := a.(type) {
-	case engine.RunCheck, engine.WatchCheck, engine.Answer:
+	case engine.RunCheck, engine.WatchCheck, engine.ReadLink, engine.Answer:
 		return false
 	case engine.Report:
 		d.journal.Add(wouldBe(a.Record))

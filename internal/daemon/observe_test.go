@@ -34,7 +34,7 @@ func watcher(t *testing.T, vips map[string]engine.VIP) *Daemon {
 
 // harmless are the actions that are carried out by a daemon that only observes: the
 // probes, and what concerns this daemon alone.
-var harmless = []string{"RunCheck", "WatchCheck", "Answer"}
+var harmless = []string{"RunCheck", "WatchCheck", "ReadLink", "Answer"}
 
 // TestPretend: of all actions that there are, only the harmless ones reach an edge.
 // The daemon of this test has none, so another one that did would panic.
@@ -42,7 +42,7 @@ func TestPretend(t *testing.T) {
 	t.Parallel()
 	d := watcher(t, nil)
 	all := []engine.Action{
-		engine.SendAdvert{}, engine.SetAddresses{}, engine.SetGuard{}, engine.SetLease{}, engine.RenewLease{}, engine.Announce{}, engine.Hush{}, engine.Tell{},
+		engine.SendAdvert{}, engine.SetAddresses{}, engine.ReadLink{}, engine.SetGuard{}, engine.SetLease{}, engine.RenewLease{}, engine.Announce{}, engine.Hush{}, engine.Tell{},
 		engine.RunFence{}, engine.StopFence{}, engine.RememberFence{}, engine.AskVote{}, engine.AnswerVote{}, engine.ProbeVIP{}, engine.RememberProven{},
 		engine.SetSpeaker{}, engine.SetTable{}, engine.RunCheck{}, engine.WatchCheck{}, engine.Notify{}, engine.RunHook{}, engine.StopHook{}, engine.Report{}, engine.Answer{},
 	}

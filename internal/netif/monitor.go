@@ -40,7 +40,7 @@ const (
 )
 
 // Link is everything about one link at one time. Two snapshots of a link that
-// follow each other always differ.
+// follow each other differ, unless the second one was asked for.
 type Link struct {
 	Name    string
 	Index   int  // changes when the interface is deleted and made again; 0 when absent
@@ -51,6 +51,9 @@ type Link struct {
 	// Addresses are those that are ready to use (duplicate address detection is
 	// over and found none), in the kernel's order, IPv4 first.
 	Addresses []netip.Prefix
+	// Read is when the reading began, of this link and of all that are watched: what
+	// is not reported with it was as it had been.
+	Read time.Time
 }
 
 func (l Link) equal(m Link) bool {
@@ -66,7 +69,8 @@ type Monitor struct {
 
 	mu      sync.Mutex
 	names   []string
-	indexes map[int]bool // of the watched links as far as they are known
+	again   map[string]bool // to be reported also when they are as they were
+	indexes map[int]bool    // of the watched links as far as they are known
 	ready   map[located]bool
 }
 
@@ -78,7 +82,16 @@ type located struct {
 
 // NewMonitor returns a Monitor that watches nothing yet.
 func NewMonitor(log *slog.Logger) *Monitor {
-	return &Monitor{log: log, kick: make(chan struct{}, 1), flaps: make(chan struct{}, 1), indexes: map[int]bool{}}
+	return &Monitor{log: log, kick: make(chan struct{}, 1), flaps: make(chan struct{}, 1), again: map[string]bool{}, indexes: map[int]bool{}}
+}
+
+// Again reads all links once more, and reports the one of this name also when it is as
+// it was.
+func (m *Monitor) Again(name string) {
+	m.mu.Lock()
+	m.again[name] = true
+	m.mu.Unlock()
+	m.wake()
 }
 
 // SetNames replaces the names of the links to watch, before Run or at any time
@@ -213,9 +226,13 @@ func (w *watch) read() bool {
 	m := w.monitor
 	m.mu.Lock()
 	names := m.names
+	for name := range m.again {
+		delete(w.last, name)
+	}
+	clear(m.again)
 	m.mu.Unlock()
 
-	complete := true
+	complete, began := true, time.Now()
 	links := make([]Link, 0, len(names))
 	for _, name := range names {
 		l, err := w.snapshot(name)
@@ -224,6 +241,7 @@ func (w *watch) read() bool {
 			complete = false
 			continue
 		}
+		l.Read = began
 		links = append(links, l)
 	}
 	for name := range w.last {

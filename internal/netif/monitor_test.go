@@ -28,6 +28,8 @@ var v4only = cmpopts.AcyclicTransformer("v4", func(l Link) Link {
 	return l
 })
 
+var unread = cmpopts.IgnoreFields(Link{}, "Read")
+
 func TestMonitorReportsFirstStateAndChanges(t *testing.T) {
 	pair(t, "mon0", []string{"10.1.0.1/24", "10.1.0.2/24"}, nil)
 	m, links := monitor(t, "mon0", "nothere")
@@ -35,7 +37,7 @@ func TestMonitorReportsFirstStateAndChanges(t *testing.T) {
 	first := await(t, "the first state", links, func(l Link) bool { return l.Name == "mon0" && l.Up })
 	want := Link{Name: "mon0", Index: index, Present: true, Up: true, MTU: 1500,
 		MAC: named(t, "mon0").Attrs().HardwareAddr, Addresses: prefixes("10.1.0.1/24", "10.1.0.2/24")}
-	if diff := cmp.Diff(want, first, v4only, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, first, v4only, unread, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("first state (-want +got):\n%s", diff)
 	}
 
@@ -81,8 +83,27 @@ func TestMonitorReportsAbsentLinks(t *testing.T) {
 	pair(t, "mon1", nil, nil)
 	_, links := monitor(t, "nothere")
 	got := await(t, "the first state", links, func(Link) bool { return true })
-	if diff := cmp.Diff(Link{Name: "nothere"}, got); diff != "" {
+	if diff := cmp.Diff(Link{Name: "nothere"}, got, unread); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestMonitorReadsAgain: who asks gets a new picture of a link that is as it was, and
+// of no other.
+func TestMonitorReadsAgain(t *testing.T) {
+	pair(t, "mon3", []string{"10.1.3.1/24"}, nil)
+	m, links := monitor(t, "lo", "mon3")
+	first := await(t, "the first state", links, func(l Link) bool { return l.Name == "mon3" && l.Up && len(l.Addresses) > 1 }) // link-local too
+	for range 3 {
+		asked := time.Now()
+		m.Again("mon3")
+		again := await(t, "another one", links, func(Link) bool { return true })
+		if diff := cmp.Diff(first, again, unread, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			t.Errorf("it differs (-first +again):\n%s", diff)
+		}
+		if again.Read.Before(asked) {
+			t.Errorf("read %v before that was asked for", asked.Sub(again.Read))
+		}
 	}
 }
 

@@ -84,6 +84,10 @@ type (
 		Cause     string // takeover, contest, link, refresh: label of vipd_garp_sent_total
 	}
 
+	// ReadLink reads a link once more. Answered with a LinkChanged, also when it is as
+	// it was.
+	ReadLink struct{ Interface string }
+
 	// Hush ends what is left of the bursts of a VIP: another host announces it.
 	Hush struct{ VIP string }
 
@@ -194,6 +198,7 @@ func (SetGuard) action()       {}
 func (SetLease) action()       {}
 func (RenewLease) action()     {}
 func (Announce) action()       {}
+func (ReadLink) action()       {}
 func (Hush) action()           {}
 func (Tell) action()           {}
 func (RunFence) action()       {}

@@ -119,6 +119,10 @@ func (e *Engine) reconcile(now time.Time, v *vip) {
 	case asWanted:
 		e.schedule(v)
 		return
+	case outdated:
+		e.do(ReadLink{Interface: l.Name})
+		e.schedule(v)
+		return
 	case unanswered:
 	case missing:
 		v.restored++

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +87,61 @@ func TestHeldUntilGone(t *testing.T) {
 	e.Step(e.Next(), engine.AddressesApplied{VIP: "web", Seq: set.Seq})
 	if e.Status(now).VIPs[0].Held {
 		t.Error("held after the addresses are gone")
+	}
+}
+
+// TestOldSnapshot: what was read of a link before the kernel said that the addresses are
+// there, or gone, proves nothing, however late a newer one comes. It is asked for.
+func TestOldSnapshot(t *testing.T) {
+	t.Parallel()
+	vip := netip.MustParsePrefix("192.0.2.100/24")
+	own := netip.MustParsePrefix("192.0.2.2/24") // as in active
+	asks := func(e *engine.Engine, now time.Time) bool {
+		actions := e.Step(now, engine.Wake{})
+		if set, ok := wanted(actions); ok {
+			t.Errorf("%+v, after what an old snapshot shows", set)
+		}
+		return slices.Contains(actions, engine.Action(engine.ReadLink{Interface: "eth0"}))
+	}
+	for name, tc := range map[string]struct {
+		held     bool
+		old, new []netip.Prefix
+		again    bool
+	}{
+		"held, there":          {true, []netip.Prefix{own}, []netip.Prefix{own, vip}, false},
+		"held, taken away":     {true, []netip.Prefix{own}, []netip.Prefix{own}, true},
+		"held, out of place":   {true, []netip.Prefix{vip, own}, []netip.Prefix{own, vip}, false},
+		"given up, gone":       {false, []netip.Prefix{own, vip}, []netip.Prefix{own}, false},
+		"given up, there":      {false, []netip.Prefix{own, vip}, []netip.Prefix{own, vip}, true},
+		"held, first in place": {true, []netip.Prefix{vip, own}, []netip.Prefix{vip, own}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, now, link := active(t, vip)
+			if !tc.held {
+				set, _ := wanted(e.Step(now, engine.Drain{}))
+				now = now.Add(time.Millisecond)
+				e.Step(now, engine.AddressesApplied{VIP: "web", Seq: set.Seq})
+			}
+			applied := now
+			link.Addresses, link.Read = tc.old, applied.Add(-time.Microsecond)
+			now = now.Add(50 * time.Millisecond)
+			if set, ok := wanted(e.Step(now, engine.LinkChanged{Link: link})); ok {
+				t.Errorf("%+v, after an old snapshot", set)
+			}
+			for _, after := range []time.Duration{100 * time.Millisecond, 200 * time.Millisecond} {
+				if now = applied.Add(after); asks(e, now.Add(-time.Microsecond)) || !asks(e, now) {
+					t.Errorf("the link is not read again %v after the change", after)
+				}
+			}
+			link.Addresses, link.Read = tc.new, applied
+			if set, ok := wanted(e.Step(now, engine.LinkChanged{Link: link})); ok != tc.again || ok && set.Present != tc.held {
+				t.Errorf("wants the addresses again: %t %+v, want %t", ok, set, tc.again)
+			}
+			if asks(e, now.Add(time.Second)) {
+				t.Error("the link is read again, after a new snapshot")
+			}
+		})
 	}
 }
 

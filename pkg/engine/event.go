@@ -48,8 +48,8 @@ type (
 		Signed    bool          `json:",omitempty"` // by who knows a key of ours
 	}
 
-	// LinkChanged is the whole state of a link after a change, or its first
-	// state. Changes may be merged; the last one always arrives.
+	// LinkChanged is the whole state of a link after a change, its first state, or the
+	// answer to a [ReadLink]. Changes may be merged; the last one always arrives.
 	LinkChanged struct{ Link Link }
 
 	// AddressClaimed says that another machine announced an address on a link
@@ -301,6 +301,9 @@ type Link struct {
 	Up        bool           // administratively up, with carrier
 	MAC       string         // "02:00:00:00:00:01"
 	Addresses []netip.Prefix // every address that is ready to use, in the kernel's order
+	// Read is when the reading of all this began: what changed since may be missing.
+	// Zero is the time of the event.
+	Read time.Time `json:",omitzero"`
 	// Deaf4 and Deaf6 say why adverts over that family cannot be heard here, "" = they
 	// can, or need not. Who does not hear takes silence for the end of an Active.
 	Deaf4, Deaf6 string `json:",omitempty"`

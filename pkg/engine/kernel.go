@@ -11,7 +11,7 @@ import (
 const (
 	retryFirst   = 100 * time.Millisecond // after a failed SetAddresses, doubled each time
 	retryMost    = 5 * time.Second
-	settleTime   = 100 * time.Millisecond // a snapshot of a link may be older than our own change
+	settleTime   = 100 * time.Millisecond // for a snapshot of a link that is newer than our own change
 	restoreFirst = 10 * time.Millisecond  // before the second restore in a row, doubled each time
 	restoreMost  = time.Second
 	restoreCalm  = 10 * time.Second // without a loss: the next restore is at once again
@@ -24,8 +24,7 @@ type kernel struct {
 	applied      bool // the kernel confirmed seq
 	there        bool // the kernel has them, until it confirms that they are gone
 	appliedAt    time.Time
-	seen         bool      // a snapshot of the link has shown them since
-	lookAt       time.Time // not seen yet: when a snapshot without them is no longer an old one
+	lookAt       time.Time // what is seen of the link is older: when to have it read again
 	failures     int       // in a row
 	lastErr      string
 	retryAt      time.Time
@@ -36,7 +35,7 @@ type kernel struct {
 
 // begin notes that the addresses shall be there, or gone, by the request seq.
 func (k *kernel) begin(seq uint64, present bool) {
-	k.want, k.seq, k.applied, k.seen, k.retryAt, k.lookAt = present, seq, false, false, time.Time{}, time.Time{}
+	k.want, k.seq, k.applied, k.retryAt, k.lookAt = present, seq, false, time.Time{}, time.Time{}
 }
 
 // confirmed notes that the kernel is as was wanted.
@@ -54,11 +53,12 @@ func (k *kernel) refused(now time.Time, err string) (news bool) {
 }
 
 // finding is what a comparison of the kernel with what is wanted brings up. All
-// but asWanted ask for another request.
+// but the first two ask for another request.
 type finding int
 
 const (
 	asWanted   finding = iota // as far as it can be known yet: a later look may be planned
+	outdated                  // the link has to be read again: nobody tells of what did not change
 	unanswered                // a request that failed is to be repeated
 	missing                   // somebody removed addresses
 	misplaced                 // they come before the link's own
@@ -78,12 +78,23 @@ func (k *kernel) compare(now time.Time, l *link, addresses []netip.Prefix, moved
 	case k.want:
 		return k.compareHeld(now, l, addresses, moved)
 	case !containsAny(l.Addresses, addresses):
+		k.lookAt = time.Time{}
 		return asWanted, nil
-	case now.Sub(k.appliedAt) < settleTime:
-		k.retryAt = k.appliedAt.Add(settleTime) // look again when the picture is newer
-		return asWanted, nil
+	case l.Read.Before(k.appliedAt):
+		return k.lookAgain(now), nil
 	}
 	return stray, nil
+}
+
+// lookAgain has a link that was read before our own change read once more, unless a
+// newer snapshot comes by itself. However long that takes, the old one counts for nothing.
+func (k *kernel) lookAgain(now time.Time) finding {
+	if at := k.appliedAt.Add(settleTime); now.Before(at) {
+		k.lookAt = at
+		return asWanted
+	}
+	k.lookAt = now.Add(settleTime)
+	return outdated
 }
 
 // compareHeld finds addresses that somebody removed, or put before the link's own
@@ -96,13 +107,10 @@ func (k *kernel) compareHeld(now time.Time, l *link, addresses []netip.Prefix, m
 	}
 	switch {
 	case len(lost) == 0 && !moved:
-		k.seen, k.lookAt = true, time.Time{}
+		k.lookAt = time.Time{}
 		return asWanted, nil
-	case !k.seen && now.Sub(k.appliedAt) < settleTime:
-		// Whoever removes them before they were ever seen leaves a picture that
-		// does not change any more.
-		k.lookAt = k.appliedAt.Add(settleTime)
-		return asWanted, nil
+	case l.Read.Before(k.appliedAt):
+		return k.lookAgain(now), nil
 	}
 	if now.Sub(k.restoredAt) > restoreCalm {
 		k.restores = 0

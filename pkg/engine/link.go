@@ -22,6 +22,9 @@ func (l *link) up() bool { return l != nil && l.Present && l.Up }
 // linkChanged takes a new snapshot and looks at everything that depends on it.
 func (e *Engine) linkChanged(now time.Time, snapshot Link) {
 	old := e.links[snapshot.Name]
+	if snapshot.Read.IsZero() {
+		snapshot.Read = now
+	}
 	l := &link{Link: snapshot, since: now, prefixes: make(map[netip.Prefix]bool, len(snapshot.Addresses))}
 	for _, p := range snapshot.Addresses {
 		l.prefixes[p] = true

@@ -126,6 +126,10 @@ func (e *Engine) reconcileService(now time.Time, s *service) {
 	case asWanted, misplaced:
 		e.scheduleService(s)
 		return
+	case outdated:
+		e.do(ReadLink{Interface: l.Name})
+		e.scheduleService(s)
+		return
 	case unanswered:
 	case missing:
 		s.restored++

@@ -19,6 +19,8 @@ func (h *Host) act(a engine.Action) {
 	case engine.SetAddresses:
 		h.newest[owner(a)] = a.Seq
 		h.w.after(span{kernelDelay.least, kernelDelay.most + h.slow}, func() { h.apply(life, a) })
+	case engine.ReadLink:
+		h.sight(a.Interface)
 	case engine.SetGuard:
 		h.setGuard(a)
 	case engine.SetLease:

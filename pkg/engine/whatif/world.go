@@ -129,6 +129,8 @@ func (w *world) act(a engine.Action) {
 		engine.ProbeVIP, engine.RememberProven:
 	case engine.AskVote:
 		w.vote(a)
+	case engine.ReadLink:
+		w.after(kernelTakes, engine.LinkChanged{Link: w.links[a.Interface]})
 	case engine.SetGuard:
 		w.after(kernelTakes, engine.GuardSet{Seq: a.Seq})
 	case engine.SetLease:
