@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -65,6 +64,7 @@ type pair struct {
 	services []*testenv.Responder // theirs
 	taps     []*testenv.Observer  // of the client and the hosts, see listen
 	stalls   *testenv.Stalls      // of the machine, see slowed
+	late     int                  // planned moves that the machine was too slow for
 }
 
 // bare is a lab with no host yet.
@@ -110,6 +110,8 @@ type agent struct {
 	args   []string // more of vipd run
 	slow   int      // upgrades that the machine was too slow for
 
+	earlier string // printed before it was started again
+
 	program string // the vipd that it runs, "" = the one under test
 }
 
@@ -128,7 +130,7 @@ func (p *pair) runs(program string, h *testenv.Host, config string, args ...stri
 	a.start()
 	p.t.Cleanup(func() {
 		if p.t.Failed() {
-			p.t.Logf("%s:\n%s", h.Name, a.proc.Output())
+			p.t.Logf("%s:\n%s", h.Name, a.earlier+a.proc.Output())
 		}
 	})
 	return a
@@ -144,6 +146,9 @@ func (a *agent) write(config string) {
 // start runs the daemon, again after it ended.
 func (a *agent) start() {
 	a.t.Helper()
+	if a.proc != nil {
+		a.earlier += a.proc.Output()
+	}
 	var err error
 	args := append([]string{"run", "--config", a.config, "--socket", a.socket, "--state-dir", a.host.Dir()}, a.args...)
 	a.proc, err = a.host.Start(exec.Command(cmp.Or(a.program, binary), args...))
@@ -364,35 +369,4 @@ func (a *agent) eventually(within time.Duration, what string, cond func() bool) 
 		_, out, errs := a.run("status")
 		a.t.Fatalf("%s: %s: not within %v\n%s%s\n%s", a.host.Name, what, within, out, errs, a.proc.Output())
 	}
-}
-
-// event is the part of vipd.event/v1 that the labs look at.
-type event struct {
-	ID     uint64    `json:"id"`
-	Cause  uint64    `json:"cause"`
-	Time   time.Time `json:"time"`
-	Type   string    `json:"type"`
-	Name   string    `json:"name"`
-	From   string    `json:"from"`
-	To     string    `json:"to"`
-	Reason string    `json:"reason"`
-	Text   string    `json:"text"`
-}
-
-// events lists what the agent has recorded of some types.
-func (a *agent) events(types ...string) (list []event) {
-	a.t.Helper()
-	args := []string{"events", "--json"}
-	if len(types) > 0 {
-		args = append(args, "--type", strings.Join(types, ","))
-	}
-	out := a.must(args...)
-	for dec := json.NewDecoder(strings.NewReader(out)); dec.More(); {
-		var e event
-		if err := dec.Decode(&e); err != nil {
-			a.t.Fatalf("read events: %v\n%s", err, out)
-		}
-		list = append(list, e)
-	}
-	return list
 }
