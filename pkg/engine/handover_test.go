@@ -41,8 +41,9 @@ func TestHandoverHushes(t *testing.T) {
 	if !ok {
 		t.Fatalf("it was not taken: %+v", e.Status(now).VIPs[0])
 	}
+	now = now.Add(time.Millisecond)
 	e.Step(now, engine.AddressesApplied{VIP: "web", Seq: set.Seq})
-	wait(95 * time.Millisecond)
+	wait(94 * time.Millisecond)
 	told(pair.Standby, false)
 
 	hushed := false

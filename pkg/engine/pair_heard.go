@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vipd/vipd/pkg/pair"
+	"github.com/vipd/vipd/pkg/vote"
 	"github.com/vipd/vipd/pkg/vrrp"
 )
 
@@ -71,7 +72,7 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 			p.sources[r.Name] = r.Source
 		}
 		if v := e.byName[r.Name]; v != nil {
-			v.epoch = max(v.epoch, r.Epoch)
+			e.epochSeen(now, v, r.Epoch)
 			e.peerVIPHeard(now, v, p, was)
 			e.schedule(v)
 		}
@@ -81,6 +82,17 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 		maps.DeleteFunc(p.vips, func(name string, _ pair.VIP) bool { return p.told[name] != s.Seq }) // it has them no more
 	}
 	e.fillVacancies(now)
+}
+
+// epochSeen notes the epoch of a holder, which an attempt to be the next one is to top.
+func (e *Engine) epochSeen(now time.Time, v *vip, epoch uint64) {
+	if epoch <= v.epoch {
+		return
+	}
+	v.epoch = epoch
+	if h := v.ballot.holder; h != nil && h.Stage() != vote.Idle {
+		e.stepVote(now, v, vote.Seen{Epoch: epoch})
+	}
 }
 
 // came notes that a word of the peer came, however old that is.

@@ -136,6 +136,12 @@ func (h *Holder) Step(now time.Time, ev Event) []Send {
 		}
 	case Seen:
 		h.seen = max(h.seen, ev.Epoch)
+		switch {
+		case h.stage == Asking && ev.Epoch >= h.base:
+			h.begin(now)
+		case h.stage >= Held && ev.Epoch >= h.Epoch():
+			h.epoch = max(h.epoch, h.seen+1)
+		}
 	case Configure:
 		h.configure(ev.Config)
 	}

@@ -15,7 +15,7 @@ import (
 //
 //	0ms want             0ms lb2 grants       0ms rack3 refuses lb2 500ms     0ms lb1 sits 300ms
 //	0ms rack3 old 7      0ms rack3 loses      0ms rack3 frees                 0ms drop, retry, wake
-//	0ms fenced 2s
+//	0ms fenced 2s        0ms seen 7
 type script struct {
 	h    *Holder
 	last map[string]uint64
@@ -44,6 +44,10 @@ func (s *script) play(t *testing.T, line string) string {
 		ev = Retry{}
 	case "wake":
 		ev = Wake{}
+	case "seen":
+		var seen Seen
+		_, err = fmt.Sscan(words[2], &seen.Epoch)
+		ev = seen
 	case "fenced":
 		long, err := time.ParseDuration(words[2])
 		if err != nil {
@@ -151,6 +155,21 @@ func TestHolder(t *testing.T) {
 			"1ms rack3 old 7", "ask lb1 epoch=8; asking next=101ms",
 			"1ms lb1 grants", "ask lb2 epoch=8; ask rack3 epoch=8; asking next=101ms",
 			"2ms rack3 grants", "held take renew next=101ms",
+		}},
+		"a newer holder is heard of while it asks": {false, []string{
+			"0ms want", "ask lb1 epoch=1; asking next=100ms",
+			"0ms lb1 grants", "ask lb2 epoch=1; ask rack3 epoch=1; asking next=100ms",
+			"1ms seen 7", "ask lb1 epoch=8; asking next=101ms",
+			"1ms lb1 grants", "ask lb2 epoch=8; ask rack3 epoch=8; asking next=101ms",
+			"2ms seen 7", "asking next=101ms",
+			"2ms rack3 grants", "held take renew next=101ms",
+		}},
+		"a newer holder is heard of when it has a majority": {false, []string{
+			"0ms want", "ask lb1 epoch=1; asking next=100ms",
+			"0ms lb1 grants", "ask lb2 epoch=1; ask rack3 epoch=1; asking next=100ms",
+			"1ms rack3 grants", "held take renew next=100ms",
+			"2ms seen 7", "held take renew next=100ms",
+			"100ms wake", "ask lb1 epoch=8; ask lb2 epoch=8; ask rack3 epoch=8; held take renew next=200ms",
 		}},
 		"a voter that has just started is done without": {false, []string{
 			"0ms want", "ask lb1 epoch=1; asking next=100ms",
