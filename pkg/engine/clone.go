@@ -32,6 +32,7 @@ func (e *Engine) Clone() *Engine {
 		moved[&x.timer] = &n.timer
 		c.fences[i] = n
 	}
+	c.pair.said = slices.Clone(e.pair.said)
 	c.pair.peers = make([]*peer, len(e.pair.peers))
 	for i, p := range e.pair.peers {
 		c.pair.peers[i] = p.clone()

@@ -19,7 +19,7 @@ import (
 
 // shared are the types below which nothing is ever changed in place: values that
 // hide a pointer, configuration, and snapshots that are replaced as a whole.
-var shared = []string{"time.Time", "netip.Addr", "netip.Prefix", "engine.Config", "engine.VIP", "check.Config", "engine.link", "vrrp.Advert", "engine.Service", "bgp.Config", "bgp.Table", "[]engine.Guarded"}
+var shared = []string{"time.Time", "netip.Addr", "netip.Prefix", "engine.Config", "engine.VIP", "check.Config", "engine.link", "pair.State", "vrrp.Advert", "engine.Service", "bgp.Config", "bgp.Table", "[]engine.Guarded"}
 
 // memory calls visit with every pointer, map and slice that is reachable from v.
 func memory(v reflect.Value, path string, seen map[uintptr]bool, visit func(path string, address uintptr)) {

@@ -209,20 +209,21 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 	default:
 		s.PeerContent = len(p.vips) > 0
 		for _, r := range p.vips { // also those that this host does not have
-			s.PeerContent = s.PeerContent && (r.Role == pair.Active || r.Held)
+			s.PeerContent = s.PeerContent && holds(r)
 		}
 	}
 	for _, v := range e.vips {
 		if v.cfg.Takeover == TakeoverVRRP || p == nil {
 			continue
 		}
+		// Both take turns by the same facts: what each is known to know of the other.
 		r, told := p.vips[v.name]
-		holds := r.Role == pair.Active || r.Held
+		ours, known := p.known(v.name)
 		s.PeerContent = s.PeerContent && v.ballot.holder == nil // else it needs our vote to go on
-		s.Holds = s.Holds || v.state == Active && v.there
-		s.PeerHolds = s.PeerHolds || holds
-		if told && !ranked {
-			s.Preferred, ranked = outranks(e.told(now, v), r), true
+		s.Holds = s.Holds || holds(ours)
+		s.PeerHolds = s.PeerHolds || holds(r)
+		if told && known && !ranked {
+			s.Preferred, ranked = outranks(ours, r), true
 		}
 		if e.votesNeedFence(now, v, x) {
 			s.Waiting = append(s.Waiting, v.name)
@@ -234,11 +235,11 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 	if p != nil && !p.gotAt.IsZero() && p.cameAt.Sub(p.gotAt) > e.pairMay() {
 		s.Together = p.gotAt
 	}
-	if p != nil && !p.heardAt.IsZero() && !e.fresh(now, p) {
-		s.Holds, s.Preferred = x.told.Holds, x.told.Preferred // as the peer knows it: both take turns by the same facts
-	}
 	return s
 }
+
+// holds reports whether who tells this of a VIP may answer for it.
+func holds(r pair.VIP) bool { return r.Role == pair.Active || r.Held }
 
 // trackAll has all of the checks pass.
 func trackAll(checks []string) map[string]check.Weight {

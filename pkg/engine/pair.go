@@ -19,6 +19,7 @@ const (
 	pairMost   = 100 * time.Millisecond
 	pairMissed = 3
 	configEach = 10 * time.Second // how often the configuration is told again
+	saidMost   = 32               // states that a peer may not have got yet
 )
 
 // Pair is the channel to the other hosts of a pair or group.
@@ -33,6 +34,7 @@ type pairing struct {
 	err      string
 	peers    []*peer // sorted by name
 	seq      uint64
+	said     []*pair.State // the newest ones, each with another Seq
 	beatAt   time.Time
 	configAt time.Time // when the configuration is told again
 
@@ -61,6 +63,7 @@ type peer struct {
 	foreign   uint8                 // version of the channel that it speaks, when it is another one
 	hearsUs   uint64                // Seq of ours that it has heard whole
 	hearsOn   []pair.Path           // on which of our addresses
+	knows     *pair.State           // of this host, as far as it has said; nil = nothing
 	gotAt     time.Time             // when it got a word of ours last, as it says
 	config    map[string]string
 	drift     []Drift
@@ -263,7 +266,40 @@ func (e *Engine) tellPeers(now time.Time) {
 	}
 	e.pair.beatAt = nextBeat(now, e.pairInterval())
 	e.timers.set(&e.pair.timer, e.pair.beatAt)
+	e.remember(s)
 	e.do(Tell{State: s})
+}
+
+// remember keeps a state that is told until the peers say that they have it.
+func (e *Engine) remember(s *pair.State) {
+	if n := len(e.pair.said); n > 0 && e.pair.said[n-1].Seq == s.Seq {
+		return
+	}
+	if len(e.pair.said) == saidMost {
+		e.pair.said = slices.Delete(e.pair.said, 0, 1)
+	}
+	e.pair.said = append(e.pair.said, s)
+}
+
+// learned notes what p knows of this host by now.
+func (e *Engine) learned(p *peer) {
+	for _, s := range e.pair.said {
+		if s.Seq <= p.hearsUs {
+			p.knows = s
+		}
+	}
+}
+
+// known is what p knows of a VIP here.
+func (p *peer) known(vip string) (r pair.VIP, told bool) {
+	if p == nil || p.knows == nil {
+		return pair.VIP{}, false
+	}
+	i := slices.IndexFunc(p.knows.VIPs, func(r pair.VIP) bool { return r.Name == vip })
+	if i < 0 {
+		return pair.VIP{}, false
+	}
+	return p.knows.VIPs[i], true
 }
 
 // nextBeat returns the next whole multiple of the interval, as adverts have it, so

@@ -59,6 +59,7 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 	for _, h := range s.Hears {
 		if h.Node == e.cfg.Node && h.Boot == e.pair.boot {
 			p.hearsUs, p.hearsOn = max(p.hearsUs, h.Seq), h.Paths
+			e.learned(p)
 		}
 	}
 	if s.Config != nil {

@@ -101,7 +101,7 @@ var mutants = []mutant{
 	},
 	{
 		name:  "turns by what only one host knows",
-		edits: []edit{{"pkg/engine/fencing.go", "		s.Holds, s.Preferred = x.told.Holds, x.told.Preferred", "		_ = x"}},
+		edits: []edit{{"pkg/engine/fencing.go", "ours, known := p.known(v.name)", "ours, known := e.told(now, v), p.knows != nil"}},
 		by:    worlds, run: "TestFailing/voted-same-turn", finds: `every host was fenced`,
 	},
 	{
