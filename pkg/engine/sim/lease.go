@@ -103,7 +103,7 @@ func (h *Host) carryOut(decided []engine.Action) {
 	for _, name := range slices.Compact(lost) {
 		h.step(engine.LeaseLost{VIP: name, Why: "simulated"})
 	}
-	if word := h.word; word != nil {
+	if word := h.word; word != nil && !h.paused {
 		h.word = nil
 		h.tell(word)
 	}
@@ -170,20 +170,20 @@ func (h *Host) pause(d time.Duration, decided []engine.Action) {
 	})
 }
 
-// lookAround does of what was decided a while ago all but what others are told, and
-// returns that with what is decided now.
+// lookAround does of what was decided a while ago all but send adverts, and returns
+// those with what is decided now. Of its words to peers only the newest is told.
 func (h *Host) lookAround(waited time.Duration, decided []engine.Action) []engine.Action {
 	if waited <= heldUp || len(decided) == 0 {
 		return decided
 	}
 	var leases []engine.RenewLease
-	var told []engine.Action
+	var adverts []engine.Action
 	for _, a := range decided {
 		switch a := a.(type) {
 		case engine.RenewLease:
 			leases = append(leases, a)
-		case engine.SendAdvert, engine.Tell:
-			told = append(told, a)
+		case engine.SendAdvert:
+			adverts = append(adverts, a)
 		default:
 			h.act(a)
 		}
@@ -200,7 +200,7 @@ func (h *Host) lookAround(waited time.Duration, decided []engine.Action) []engin
 		advert, ok := a.(engine.SendAdvert)
 		return ok && h.leaseOver(advert.VIP)
 	}
-	return append(slices.DeleteFunc(told, over), h.decide(engine.Wake{})...)
+	return append(slices.DeleteFunc(adverts, over), h.decide(engine.Wake{})...)
 }
 
 // handing is who gives a VIP to whom.
