@@ -30,6 +30,7 @@ type Fencer struct {
 
 	proof    Proof // its Kind says whether there is one
 	offLevel int   // the devices of this level read off last, and nothing spoke against it; -1 = of none
+	aimed    int   // a device of this level was told last to cut the peer off; -1 = of none
 	power    []job // devices to switch on again
 	shots    []time.Time
 	fired    uint64 // shots in all
@@ -76,7 +77,7 @@ const (
 // New returns a Fencer for a peer that was not heard yet, on a host that has
 // just started.
 func New(peer string, cfg Config, now time.Time) *Fencer {
-	f := &Fencer{peer: peer, cfg: cfg, phase: Idle, since: now, offLevel: -1, sit: Situation{Upset: now}, devices: map[string]*device{}}
+	f := &Fencer{peer: peer, cfg: cfg, phase: Idle, since: now, offLevel: -1, aimed: -1, sit: Situation{Upset: now}, devices: map[string]*device{}}
 	f.watch(now)
 	return f
 }
@@ -310,7 +311,7 @@ func (f *Fencer) configure(now time.Time, cfg Config) {
 	}
 	f.cfg = cfg
 	if !same {
-		f.offLevel = -1
+		f.offLevel, f.aimed = -1, -1
 		f.power = slices.DeleteFunc(f.power, func(j job) bool { _, ok := cfg.Devices[j.device]; return !ok })
 		if f.proof.Kind != ByOperator {
 			f.proof = Proof{}

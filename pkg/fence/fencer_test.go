@@ -146,6 +146,24 @@ var stories = map[string]func(w *world){
 		w.step(Heard{Boot: 1})
 		w.pass(100 * time.Millisecond)
 	},
+	// The brake forbids another shot, and the last one landed after it was called off.
+	"called-off": func(w *world) {
+		w.calledOff(true)
+		w.pass(5 * time.Second)
+	},
+	// The same, and it did not land.
+	"called-off-in-time": func(w *world) {
+		w.calledOff(false)
+		w.pass(5 * time.Second)
+	},
+	// The same, and the device reads off while the peer is heard: it is not believed.
+	"called-off-liar": func(w *world) {
+		w.f.cfg.Monitor = 300 * time.Millisecond
+		w.calledOff(true)
+		w.pass(500 * time.Millisecond)
+		w.step(Heard{Boot: 2})
+		w.pass(5 * time.Second)
+	},
 	// Another policy in the middle of a fence.
 	"reload": func(w *world) {
 		w.outlets["ipmi"].hangs = true

@@ -73,7 +73,7 @@ func ParseHistory(text []byte) (h History, unusable int) {
 // devices read so again. A peer that was heard by an earlier process on this
 // host, which has run since, counts as heard; see [Situation] about Upset.
 func (f *Fencer) Restore(now time.Time, h History, heard time.Time) {
-	f.heard, f.shots, f.offLevel = heard, nil, -1
+	f.heard, f.shots, f.offLevel, f.aimed = heard, nil, -1, -1
 	for _, e := range h {
 		if e.Peer != f.peer {
 			continue
@@ -82,8 +82,9 @@ func (f *Fencer) Restore(now time.Time, h History, heard time.Time) {
 		case Shot:
 			t := now.Add(-max(0, now.Sub(e.Time))) // by the clock that does not jump from here on
 			f.shots = append(f.shots, t)
+			f.aimed = f.levelOf(e.Devices)
 		case Verified:
-			f.offLevel = slices.IndexFunc(f.cfg.Levels, func(names []string) bool { return slices.Equal(names, e.Devices) })
+			f.offLevel = f.levelOf(e.Devices)
 		case Void, Lied:
 			f.offLevel = -1
 		}
@@ -93,6 +94,11 @@ func (f *Fencer) Restore(now time.Time, h History, heard time.Time) {
 	}
 	slices.SortFunc(f.shots, time.Time.Compare)
 	f.shots = f.recent(now)
+}
+
+// levelOf returns the level that has just these devices, -1 = none.
+func (f *Fencer) levelOf(devices []string) int {
+	return slices.IndexFunc(f.cfg.Levels, func(names []string) bool { return slices.Equal(names, devices) })
 }
 
 func (f *Fencer) remember(now time.Time, k Kind, level int, by, text string) {

@@ -65,7 +65,7 @@ func (p Proof) String() string {
 // prove ends the round: the peer is off.
 func (f *Fencer) prove(now time.Time) {
 	r := &f.round
-	names := f.cfg.Levels[r.level]
+	names, known := f.cfg.Levels[r.level], f.offLevel == r.level
 	f.proof = Proof{Kind: ByOff, Level: r.level + 1, Devices: names, At: now, Read: r.reading, Until: now.Add(proofAge)}
 	f.offLevel = r.level
 	if f.cfg.Reboot {
@@ -79,7 +79,7 @@ func (f *Fencer) prove(now time.Time) {
 	*l = levelState{state: LevelProved, since: l.since, took: now.Sub(l.since)}
 	text := fmt.Sprintf("%s is off: %s read so %d times in a row", f.peer, strings.Join(names, ", "), r.streak)
 	f.report(Verified, r.level, "", Warning, "%s", text)
-	if !r.recheck {
+	if !known {
 		f.remember(now, Verified, r.level, "", text)
 	}
 	f.become(now, Proven)

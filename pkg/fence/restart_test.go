@@ -73,6 +73,22 @@ func TestOffOverRestart(t *testing.T) {
 	}
 }
 
+// The same for one whose last shot was called off, and landed: the brake forbids
+// another one.
+func TestCalledOffOverRestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, ordinary())
+	w.calledOff(true)
+	heard := w.f.Status(w.now).Heard
+	w.f = New("lb2", ordinary(), w.now)
+	w.f.Restore(w.now, w.history, heard)
+	w.silent()
+	w.pass(5 * time.Second)
+	if n := w.f.Status(w.now).Fired; !w.proven() || n != 0 {
+		t.Errorf("proven: %v, after %d shots\n%s", w.proven(), n, w.text())
+	}
+}
+
 // What an earlier process on this host heard counts, so that a restart of vipd
 // alone does not leave it waiting.
 func TestHeardOverRestart(t *testing.T) {

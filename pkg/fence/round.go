@@ -97,12 +97,25 @@ func (f *Fencer) begin(now time.Time) {
 		silent = fmt.Sprintf("is silent for %s", short(now.Sub(f.heard)))
 	}
 	f.report(Decided, -1, "", Warning, "%s %s, and %s waits: fence it", f.peer, silent, strings.Join(f.sit.Waiting, ", "))
-	if f.offLevel >= 0 {
-		f.round.level, f.round.recheck = f.offLevel, true
+	if level := f.perhapsOff(now); level >= 0 {
+		f.round.level, f.round.recheck = level, true
 		f.verify(now)
 		return
 	}
 	f.become(now, Cutting)
+}
+
+// perhapsOff returns a level whose devices are read before anything else, -1 = none.
+// The brake holds back shots, and not readings: one that was called off, or acted
+// late, may have cut the peer off after it was heard.
+func (f *Fencer) perhapsOff(now time.Time) int {
+	if f.offLevel >= 0 || f.aimed < 0 || len(f.recent(now)) < f.cfg.Rate.Max {
+		return f.offLevel
+	}
+	if name, _ := f.distrusted(f.aimed); name != "" {
+		return -1
+	}
+	return f.aimed
 }
 
 // shoot tells the device whose turn it is to cut the peer off, if nothing
@@ -127,6 +140,7 @@ func (f *Fencer) shoot(now time.Time) {
 	if l.state != LevelRuns {
 		*l = levelState{state: LevelRuns, since: now}
 	}
+	f.aimed = f.round.level
 	f.start(now, f.name(), VerbOff, timeout)
 }
 

@@ -72,6 +72,22 @@ func (w *world) silent(change ...func(*Situation)) {
 	w.step(s)
 }
 
+// calledOff fences the peer once; when it is back, and silent again, a second shot is
+// called off, and landed, or not.
+func (w *world) calledOff(landed bool) {
+	w.t.Helper()
+	w.pass(time.Second)
+	w.silent()
+	w.pass(5 * time.Second)
+	w.log("it is back")
+	w.outlets["ipmi"].set(true)
+	w.step(Heard{Boot: 2})
+	w.pass(1100 * time.Millisecond)
+	w.step(Heard{Boot: 2})
+	w.log("it landed: %v", landed)
+	w.outlets["ipmi"].set(!landed)
+}
+
 func (w *world) step(ev Event) {
 	w.t.Helper()
 	w.do(w.f.Step(w.now, ev))

@@ -155,6 +155,11 @@ var mutants = []mutant{
 		by:    worlds, run: "TestFailing/fenced-brake", finds: `off \d+ times within`,
 	},
 	{
+		name:  "brake that holds back readings",
+		edits: []edit{{"pkg/fence/round.go", "f.offLevel >= 0 || f.aimed < 0 ||", "f.offLevel >= 0 || f.aimed < len(f.cfg.Levels) ||"}},
+		by:    worlds, run: "TestFailing/fenced-called-off-braked", finds: `held by \[\]`,
+	},
+	{
 		name:  "lease that a slow clock makes too long",
 		edits: []edit{{"pkg/engine/lease.go", "v.cfg.Interval * 5 / 2", "v.cfg.Interval * 280 / 100"}},
 		by:    worlds, run: "TestFailing/exclusive-slow-clock", finds: `is held by .*`,
