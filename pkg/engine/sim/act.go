@@ -77,6 +77,12 @@ func (h *Host) act(a engine.Action) {
 		case engine.RecordTransition, engine.RecordCheck, engine.RecordMask, engine.RecordReload, engine.RecordDrain, engine.RecordAnycast:
 			h.moved, h.speaker.moved = true, true
 		}
+		if a.Record.Type == engine.RecordTransition {
+			delete(h.took, a.Record.Name)
+			if a.Record.Reason == string(vrrp.ReasonHandover) && a.Record.To == string(engine.Active) {
+				h.took[a.Record.Name] = h.w.now
+			}
+		}
 		if a.Record.Type == engine.RecordMask {
 			h.masked[a.Record.Name] = a.Record.To
 		}
@@ -167,6 +173,7 @@ func (h *Host) apply(life uint64, a engine.SetAddresses) {
 // announce turns the clients of a VIP to this host, if its frames get out. Only
 // who holds the addresses may announce them.
 func (h *Host) announce(a engine.Announce) {
+	delete(h.took, a.VIP)
 	state, to := h.eng.Stands(a.VIP)
 	if state != engine.Active && !h.opens(a.VIP) { // or its group is given up in this very step
 		h.w.breaks("%s announces %s while it is %s", h.name, a.VIP, state)

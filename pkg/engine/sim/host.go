@@ -47,6 +47,7 @@ type Host struct {
 	queued   []waiting              // what waits for it then
 	offered  map[string]string      // what was being handed over when the daemon was killed
 	opened   map[string]time.Time   // when VIPs were opened last
+	took     map[string]time.Time   // those that were handed to it, until it announces them
 	device   Device                 // how what can cut it off behaves
 	history  fence.History          // of fences, on its disk
 	cut      map[string][]time.Time // when it cut others off, as it knows
@@ -216,7 +217,7 @@ func (h *Host) Boot() {
 	h.life++
 	h.w.started = h.w.now
 	h.wakeAt, h.newest, h.watched, h.masked = time.Time{}, map[string]uint64{}, map[string]bool{}, map[string]string{}
-	h.waiting = map[string]uint64{}
+	h.waiting, h.took = map[string]uint64{}, map[string]time.Time{}
 	h.speaker = speaker{sessions: map[string]bool{}, told: told, stale: map[string]bool{}}
 	h.eng, h.awake = engine.New(h.clock.now()), h.w.now
 	for name := range told {

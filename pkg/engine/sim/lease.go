@@ -215,7 +215,8 @@ type handover struct {
 
 // exclusive: no two hosts hold a VIP, where [World.Exclusive] says so, but while
 // one hands it to the other. One that dies or hangs just then holds it until its
-// lease is over. It is called when to has opened.
+// lease is over, whomever it is handed to instead; one that goes on, and opens, has the
+// first advert for finding out that it is late. It is called when to has opened.
 func (w *World) exclusive(vip string, to *Host) {
 	if !w.Exclusive || vip == "" || !to.opens(vip) {
 		return
@@ -226,13 +227,13 @@ func (w *World) exclusive(vip string, to *Host) {
 		if from == to || !from.opens(vip) {
 			continue
 		}
-		to := to
+		to, late := to, to.tookLate(vip) || from.tookLate(vip)
 		if to.offers(vip) == from.name {
 			from, to = to, from // who hands it over put back what somebody removed
 		}
 		move := handing{from, to}
 		handed := w.handed[vip].handing == move && w.now.Before(w.handed[vip].until)
-		if from.offers(vip) != to.name && !handed {
+		if from.offers(vip) != to.name && !handed && !late {
 			w.breaks("%s is held by %s and %s", vip, from.name, to.name)
 			continue
 		}
@@ -240,7 +241,7 @@ func (w *World) exclusive(vip string, to *Host) {
 		if !from.runs() {
 			most = from.clock.lasts(from.filter.guarded[vip])
 		}
-		if !handed {
+		if !handed && !late {
 			w.handed[vip] = handover{move, w.now.Add(most)}
 		}
 		w.at(w.now.Add(most), func() {
@@ -249,6 +250,13 @@ func (w *World) exclusive(vip string, to *Host) {
 			}
 		})
 	}
+}
+
+// tookLate reports whether the host was stopped, or is, since it took a VIP that was
+// handed to it, and before it could announce that.
+func (h *Host) tookLate(vip string) bool {
+	at := h.took[vip]
+	return !at.IsZero() && (h.paused || at.Before(h.awake))
 }
 
 // runs reports whether the daemon does something.
