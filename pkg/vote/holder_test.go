@@ -46,7 +46,9 @@ func (s *script) play(t *testing.T, line string) string {
 		ev = Wake{}
 	case "seen":
 		var seen Seen
-		_, err = fmt.Sscan(words[2], &seen.Epoch)
+		if _, err := fmt.Sscan(words[2], &seen.Epoch); err != nil {
+			t.Fatal(err)
+		}
 		ev = seen
 	case "fenced":
 		long, err := time.ParseDuration(words[2])
