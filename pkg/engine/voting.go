@@ -189,7 +189,7 @@ func (e *Engine) followVote(now time.Time, v *vip) {
 	case wanted && idle:
 		e.stepVote(now, v, vote.Seen{Epoch: v.epoch})
 		e.stepVote(now, v, vote.Want{})
-	case !wanted && !idle && v.applied && !v.there:
+	case (!wanted || b.holder.Over()) && !idle && v.applied && !v.there:
 		e.stepVote(now, v, vote.Drop{})
 		b.refused = false
 	default:

@@ -73,6 +73,7 @@ type Holder struct {
 	due    time.Time
 	look   time.Time     // idle: when to find out again who answers
 	hurry  int           // how often it asks again soon, after a Retry
+	over   bool          // a hold has ended: the votes are kept, and no new ones asked for, until Drop
 	others bool          // not only the own vote has been asked for
 	margin time.Duration // ppm, that a vote counts less
 	out    []Send
@@ -91,6 +92,9 @@ func (h *Holder) Number() uint64 { return h.number }
 
 // Stage returns how far it has come.
 func (h *Holder) Stage() Stage { return h.stage }
+
+// Over reports whether a hold has ended, and waits for [Drop].
+func (h *Holder) Over() bool { return h.over }
 
 // Hurries reports whether it asks again at once when it is refused, since another host
 // has released the VIP just now.
@@ -124,7 +128,7 @@ func (h *Holder) Step(now time.Time, ev Event) []Send {
 		}
 	case Drop:
 		h.letGo(now)
-		h.stage = Idle
+		h.stage, h.over = Idle, false
 	case Answered:
 		h.answered(now, ev.Voter, ev.Answer)
 	case Fenced:
@@ -168,7 +172,7 @@ func (h *Holder) advance(now time.Time) {
 	if h.stage == Idle && !now.Before(h.look) {
 		h.lookAround(now)
 	}
-	if h.stage == Waiting && !now.Before(h.due) {
+	if h.stage == Waiting && !h.over && !now.Before(h.due) {
 		h.begin(now)
 	}
 	if h.stage == Asking {
@@ -279,11 +283,11 @@ func (h *Holder) becomeWithout(now time.Time) {
 // try again. What is left of a hold is kept until [Drop]: when a proof of a fence ends,
 // the kernel may answer still.
 func (h *Holder) fail(now time.Time) {
-	held := h.stage > Asking
+	h.over = h.stage > Asking
 	h.stage = Waiting
 	h.due = h.again(now)
 	h.due = h.hurried(now, h.due)
-	if !held {
+	if !h.over {
 		h.letGo(now)
 	}
 }

@@ -62,7 +62,9 @@ func (h *Holder) Next() time.Time {
 	case Idle:
 		sooner(h.look)
 	case Waiting, Asking:
-		sooner(h.due)
+		if !h.over {
+			sooner(h.due)
+		}
 	case Held, Clinging:
 	}
 	if h.stage == Held {
