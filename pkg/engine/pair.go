@@ -295,8 +295,8 @@ func (p *peer) known(vip string) (r pair.VIP, told bool) {
 	if p == nil || p.knows == nil {
 		return pair.VIP{}, false
 	}
-	i := slices.IndexFunc(p.knows.VIPs, func(r pair.VIP) bool { return r.Name == vip })
-	if i < 0 {
+	i, told := slices.BinarySearchFunc(p.knows.VIPs, vip, func(r pair.VIP, name string) int { return strings.Compare(r.Name, name) })
+	if !told {
 		return pair.VIP{}, false
 	}
 	return p.knows.VIPs[i], true
