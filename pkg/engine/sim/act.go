@@ -73,23 +73,31 @@ func (h *Host) act(a engine.Action) {
 			h.w.trace(h.name, "stops before_hold of %s", a.VIP)
 		}
 	case engine.Report:
-		switch a.Record.Type {
-		case engine.RecordTransition, engine.RecordCheck, engine.RecordMask, engine.RecordReload, engine.RecordDrain, engine.RecordAnycast:
-			h.moved, h.speaker.moved = true, true
-		}
-		if a.Record.Type == engine.RecordTransition {
-			delete(h.took, a.Record.Name)
-			if a.Record.Reason == string(vrrp.ReasonHandover) && a.Record.To == string(engine.Active) {
-				h.took[a.Record.Name] = h.w.now
-			}
-		}
-		if a.Record.Type == engine.RecordMask {
-			h.masked[a.Record.Name] = a.Record.To
-		}
-		h.w.trace(h.name, "%s", a.Record.Text)
+		h.reported(a.Record)
 	case engine.Answer:
 		h.w.trace(h.name, "answers: %s", a.Text)
 	}
+}
+
+// reported notes what a record says for the invariants.
+func (h *Host) reported(r engine.Record) {
+	switch r.Type {
+	case engine.RecordTransition, engine.RecordCheck, engine.RecordMask, engine.RecordReload, engine.RecordDrain, engine.RecordAnycast:
+		h.moved, h.speaker.moved = true, true
+	}
+	if r.Type == engine.RecordTransition {
+		delete(h.took, r.Name)
+		if r.Reason == string(vrrp.ReasonHandover) && r.To == string(engine.Active) {
+			h.took[r.Name] = h.w.now
+		}
+	}
+	if r.Type == engine.RecordHandover && r.Reason == "late" { // it closes, or the other one finds out
+		h.w.handed[r.Name] = handover{handing{h, h.w.byName[r.To]}, h.w.now.Add(kernelDelay.most + h.slow)}
+	}
+	if r.Type == engine.RecordMask {
+		h.masked[r.Name] = r.To
+	}
+	h.w.trace(h.name, "%s", r.Text)
 }
 
 // runHook runs a before_hold.

@@ -207,7 +207,7 @@ func (h *Host) lookAround(waited time.Duration, decided []engine.Action) []engin
 type handing struct{ from, to *Host }
 
 // handover is one of them, and until when both may hold it: who gives it up may be
-// about to close when the other one opens again what somebody removed there.
+// about to close when the other one opens, or opens again what somebody removed there.
 type handover struct {
 	handing
 	until time.Time
