@@ -136,8 +136,16 @@ var mutants = []mutant{
 	},
 	{
 		name:  "votes back before removal",
-		edits: []edit{{"pkg/engine/voting.go", "case !wanted && !idle && v.applied && !v.there:", "case !wanted && !idle:"}},
+		edits: []edit{{"pkg/engine/voting.go", "case (!wanted || b.holder.Over()) && !idle && v.applied && !v.there:", "case !wanted && !idle:"}},
 		by:    worlds, run: "TestVoted", seeds: 1000, finds: `hands the vote .* still`,
+	},
+	{
+		name: "votes of a hold that is over back before removal",
+		edits: []edit{
+			{"pkg/vote/holder.go", "h.stage == Waiting && !h.over && !now.Before(h.due)", "h.stage == Waiting && !now.Before(h.due)"},
+			{"pkg/vote/tell.go", "if !h.over {", "if h.stage > Idle {"},
+		},
+		by: worlds, run: "TestFailing/voted-kept-after-proof", finds: `hands the vote .* still`,
 	},
 	{
 		name:  "old epoch granted",
