@@ -142,11 +142,11 @@ func (h *Host) Crash() {
 
 // Kill ends the daemon without a word. The kernel keeps the addresses.
 func (h *Host) Kill() {
-	h.offered = map[string]string{}
+	offered := map[string]string{}
 	for name := range h.cfg.VIPs {
-		h.offered[name] = h.offers(name)
+		offered[name] = h.offers(name) // of a dead one: as when it was killed first
 	}
-	h.eng = nil
+	h.offered, h.eng = offered, nil
 	h.life++
 	h.paused, h.queued, h.stall, h.restart, h.word = false, nil, 0, nil, nil
 	h.endSpeaker()
