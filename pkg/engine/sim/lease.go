@@ -244,7 +244,11 @@ func (w *World) exclusive(vip string, to *Host) {
 		if !handed && !late {
 			w.handed[vip] = handover{move, w.now.Add(most)}
 		}
+		began := w.now
 		w.at(w.now.Add(most), func() {
+			if from.awake.After(began) {
+				return // it was stopped meanwhile: its lease ends that
+			}
 			if from.opens(vip) && to.opens(vip) && from.opened[vip].Equal(before) && to.opened[vip].Equal(opened) && from.runs() && to.runs() {
 				w.breaks("%s is held by %s and %s since %v", vip, from.name, to.name, max(opened.Sub(epoch), before.Sub(epoch)))
 			}
