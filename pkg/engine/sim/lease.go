@@ -245,14 +245,18 @@ func (w *World) exclusive(vip string, to *Host) {
 			w.handed[vip] = handover{move, w.now.Add(most)}
 		}
 		began := w.now
-		w.at(w.now.Add(most), func() {
-			if from.awake.After(began) {
-				return // it was stopped meanwhile: its lease ends that
+		var both func()
+		both = func() {
+			if from.awake.After(began) { // it was stopped meanwhile: its lease is the bound
+				began = w.now
+				w.at(w.now.Add(from.clock.lasts(from.filter.guarded[vip])), both)
+				return
 			}
 			if from.opens(vip) && to.opens(vip) && from.opened[vip].Equal(before) && to.opened[vip].Equal(opened) && from.runs() && to.runs() {
 				w.breaks("%s is held by %s and %s since %v", vip, from.name, to.name, max(opened.Sub(epoch), before.Sub(epoch)))
 			}
-		})
+		}
+		w.at(w.now.Add(most), both)
 	}
 }
 
