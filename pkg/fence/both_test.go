@@ -3,6 +3,7 @@ package fence
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ func newDuel(seed uint64, wrong, deaf bool) *duel {
 		c := ordinary()
 		c.AttemptTimeout = 4 * time.Second
 		h := &twin{on: true, outlets: map[string]*plug{}, holds: shape == i || shape == 2}
-		for name := range c.Devices {
+		for _, name := range slices.Sorted(maps.Keys(c.Devices)) { // a seed is one duel
 			p := &plug{takes: ms(3900), acts: ms(1900), on: true}
 			if rng.IntN(3) == 0 {
 				p.fails = rng.IntN(6)
