@@ -131,7 +131,10 @@ func (p *peer) clone() *peer {
 	n.addresses, n.hearsOn, n.drift = slices.Clone(p.addresses), slices.Clone(p.hearsOn), slices.Clone(p.drift)
 	n.vips, n.told, n.sources = maps.Clone(p.vips), maps.Clone(p.told), maps.Clone(p.sources)
 	n.config = maps.Clone(p.config)
-	n.paths = slices.Clone(p.paths)
+	n.paths, n.was = slices.Clone(p.paths), slices.Clone(p.was)
+	for i := range n.was {
+		n.was[i].vips = maps.Clone(n.was[i].vips)
+	}
 	return &n
 }
 

@@ -201,6 +201,14 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 	if failing := e.healthOf(trackAll(e.cfg.Fences[x.peer].Track)).failing; len(failing) > 0 {
 		s.Isolated = fmt.Sprintf("check %s %s", failing[0].name, failing[0].words())
 	}
+	var stood map[string]pair.VIP
+	if p != nil {
+		stood = p.vips
+		if !p.gotAt.IsZero() && p.cameAt.Sub(p.gotAt) > e.pairMay() {
+			s.Together = p.gotAt
+			stood = p.stood() // it does not know what we have heard since
+		}
+	}
 	ranked := false
 	switch b := x.before; {
 	case p == nil:
@@ -217,7 +225,7 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 			continue
 		}
 		// Both take turns by the same facts: what each is known to know of the other.
-		r, told := p.vips[v.name]
+		r, told := stood[v.name]
 		ours, known := p.known(v.name)
 		s.PeerContent = s.PeerContent && v.ballot.holder == nil // else it needs our vote to go on
 		s.Holds = s.Holds || holds(ours)
@@ -231,9 +239,6 @@ func (e *Engine) situation(now time.Time, x *fencing) fence.Situation {
 		if free, _ := e.vouched(now, v, p); v.cfg.Takeover == TakeoverFence && v.router.Due() && !free { // with a proof as well, until it is taken
 			s.Waiting = append(s.Waiting, v.name)
 		}
-	}
-	if p != nil && !p.gotAt.IsZero() && p.cameAt.Sub(p.gotAt) > e.pairMay() {
-		s.Together = p.gotAt
 	}
 	return s
 }

@@ -65,8 +65,16 @@ type peer struct {
 	hearsOn   []pair.Path           // on which of our addresses
 	knows     *pair.State           // of this host, as far as it has said; nil = nothing
 	gotAt     time.Time             // when it got a word of ours last, as it says
+	gotSent   time.Time             // when we sent that one
+	was       []standing            // how its VIPs stood: when it got that word, and since
 	config    map[string]string
 	drift     []Drift
+}
+
+// standing is what a peer told of its VIPs, from when all of that had come.
+type standing struct {
+	at   time.Time
+	vips map[string]pair.VIP
 }
 
 // path is a way on which a peer is heard.
@@ -300,6 +308,29 @@ func (p *peer) known(vip string) (r pair.VIP, told bool) {
 		return pair.VIP{}, false
 	}
 	return p.knows.VIPs[i], true
+}
+
+// keepStanding notes how the peer's VIPs stand, and forgets what is older than the
+// newest that it knows us to have got.
+func (p *peer) keepStanding(now time.Time) {
+	for len(p.was) > 1 && !p.was[1].at.After(p.gotSent) {
+		p.was = slices.Delete(p.was, 0, 1)
+	}
+	if len(p.was) == saidMost {
+		p.was = slices.Delete(p.was, 1, 2)
+	}
+	p.was = append(p.was, standing{now, maps.Clone(p.vips)})
+}
+
+// stood is how the peer's VIPs stood by what it knows us to have got.
+func (p *peer) stood() map[string]pair.VIP {
+	vips := p.vips
+	for _, s := range p.was {
+		if !s.at.After(p.gotSent) {
+			vips = s.vips
+		}
+	}
+	return vips
 }
 
 // nextBeat returns the next whole multiple of the interval, as adverts have it, so

@@ -81,6 +81,7 @@ func (e *Engine) peerStateHeard(now time.Time, ev PeerHeard) {
 	if ev.Whole && p.whole != s.Seq {
 		p.whole, e.pair.stirred = s.Seq, true
 		maps.DeleteFunc(p.vips, func(name string, _ pair.VIP) bool { return p.told[name] != s.Seq }) // it has them no more
+		p.keepStanding(now)
 	}
 	e.fillVacancies(now)
 }
@@ -100,6 +101,9 @@ func (e *Engine) epochSeen(now time.Time, v *vip, epoch uint64) {
 func (p *peer) came(now time.Time, ev PeerHeard) {
 	p.cameAt = now
 	p.path(ev.Path).came = now
+	if sent := now.Add(-ev.Age); ev.Age != pair.AgeUnknown && sent.After(p.gotSent) {
+		p.gotSent = sent // what it had got by then
+	}
 }
 
 // gotOurs notes when the peer got a word of ours last: it may hear us no more while we

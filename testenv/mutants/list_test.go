@@ -105,6 +105,11 @@ var mutants = []mutant{
 		by:    worlds, run: "TestFailing/voted-same-turn", finds: `every host was fenced`,
 	},
 	{
+		name:  "turns by what the peer does not know to be heard",
+		edits: []edit{{"pkg/engine/fencing.go", "stood = p.stood() //", "stood = p.vips //"}},
+		by:    worlds, run: "TestFailing/fenced-changed-then-one-way", finds: `every host was fenced`,
+	},
+	{
 		name:  "content without a vote",
 		edits: []edit{{"pkg/engine/fencing.go", "s.PeerContent = s.PeerContent && v.ballot.holder == nil", "_ = s.PeerContent"}},
 		by:    worlds, run: "TestFailing/voted-content-peer", finds: `every host was fenced`,
