@@ -124,6 +124,8 @@ func voteWords(s engine.Status, o engine.VoteStatus) string {
 	switch {
 	case o.Fenced:
 		return name + ": is cut off, verified, which counts as its vote"
+	case o.Counts && o.Why != "":
+		return fmt.Sprintf("%s: ours for %s, not renewed: %s", name, Age(o.Until.Sub(s.Now)), strings.ReplaceAll(o.Why, "_", " "))
 	case o.Counts:
 		return fmt.Sprintf("%s: ours for %s", name, Age(o.Until.Sub(s.Now)))
 	case o.Owner != "":

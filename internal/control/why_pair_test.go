@@ -53,6 +53,13 @@ var whyPairCases = map[string]struct {
 		v.Lease.Until = whyNow.Add(180 * time.Millisecond)
 		v.Unkept = "it is still being taken over"
 	}},
+	"votes-held": {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) {
+		v.Votes = &engine.VotesStatus{Stage: "held", Need: 2, Have: 2, Epoch: 7, Votes: []engine.VoteStatus{
+			{Voter: "lb1", Host: true, Counts: true, Until: whyNow.Add(700 * time.Millisecond), Heard: whyNow},
+			{Voter: "lb2", Host: true, Counts: true, Until: whyNow.Add(510 * time.Millisecond), Heard: whyNow, Why: "sits_out"},
+			{Voter: "rack3", Heard: whyNow.Add(-2 * time.Minute)},
+		}}
+	}},
 	"restart-unkept":    {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) { v.Unkept = "its takeover is votes" }},
 	"restart-fell-back": {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) { v.FellBack = "its lease was over 50ms ago" }},
 	"observed-agrees": {"web", func(_ *engine.PeerStatus, v *engine.VIPStatus) {

@@ -112,11 +112,15 @@ func (e *Engine) pairUnfit(now time.Time, v *vip, kind DrillKind) string {
 	return ""
 }
 
-// voteless names a voter whose vote v has not, "" when there is none.
+// voteless names a voter whose vote v has not, or not for long: it has just started. ""
+// is none.
 func (e *Engine) voteless(now time.Time, v *vip) string {
 	if s := e.votesStatus(now, v); s != nil {
 		for _, vote := range s.Votes {
-			if !vote.Counts {
+			switch {
+			case vote.Why != "":
+				return vote.Voter + " (" + strings.ReplaceAll(vote.Why, "_", " ") + ")"
+			case !vote.Counts:
 				return vote.Voter
 			}
 		}

@@ -363,7 +363,7 @@ type VoteStatus struct {
 	Until  time.Time `json:"until,omitzero"`
 	Fenced bool      `json:"fenced,omitempty"` // a verified fence stands for it
 	Owner  string    `json:"owner,omitempty"`  // to whom else it is promised
-	Why    string    `json:"why,omitempty"`    // of its newest refusal
+	Why    string    `json:"why,omitempty"`    // of its newest refusal; one that counts is not renewed then
 	Heard  time.Time `json:"heard,omitzero"`   // its newest answer
 }
 
@@ -378,7 +378,7 @@ func (e *Engine) votesStatus(now time.Time, v *vip) *VotesStatus {
 		if now.Before(o.Free) {
 			one.Owner = o.Owner
 		}
-		if o.Why != 0 && !one.Counts {
+		if o.Why != 0 {
 			one.Why = o.Why.String()
 		}
 		if one.Counts {

@@ -212,7 +212,7 @@ func (c *chaos) judge(j job, r *ordeal, off, stalled bool) {
 		c.note(j.guard, allStalled, 1)
 		fenced, off = 0, false
 	} else {
-		c.time(j, seen.LongestGap)
+		c.time(j, r, seen.LongestGap)
 	}
 	c.note(j.guard, allFenced, float64(fenced))
 	if off {
@@ -225,11 +225,11 @@ func (c *chaos) judge(j job, r *ordeal, off, stalled bool) {
 }
 
 // time adds for how long nobody answered.
-func (c *chaos) time(j job, gap time.Duration) {
+func (c *chaos) time(j job, r *ordeal, gap time.Duration) {
 	c.gaps.add(j.fault.title(c.interval), "ms", j.guard, ms(gap))
 	if bound, bounded := j.fault.bound(j.guard, c.interval); bounded && gap > bound+gapGrace {
 		c.note(j.guard, allBeyond, 1)
-		c.say("%s, %s: %v without an answer, bound %v", j.fault.name, j.guard, gap, bound)
+		c.say("%s, %s: %v without an answer, bound %v%s", j.fault.name, j.guard, gap, bound, r.words())
 	}
 }
 

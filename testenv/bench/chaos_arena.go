@@ -156,8 +156,12 @@ type standing struct {
 	VIPs []struct {
 		State string `json:"state"`
 		Held  bool   `json:"held"`
-		Votes *struct {
-			Have int `json:"have"`
+		Votes struct {
+			Votes []struct {
+				Counts bool      `json:"counts"`
+				Why    string    `json:"why"`
+				Heard  time.Time `json:"heard"`
+			} `json:"votes"`
 		} `json:"votes"`
 	} `json:"vips"`
 	Checks []struct {
@@ -208,8 +212,9 @@ func (a *arena) reload(ctx context.Context, i int) error {
 	return nil
 }
 
-// well reports whether a host has nothing to wait for, and whether it holds the VIP.
-func (s standing) well(guard string) (well, holds bool) {
+// well reports whether a host has nothing to wait for, by what it has heard since then,
+// and whether it holds the VIP.
+func (s standing) well(guard string, since time.Time) (well, holds bool) {
 	if len(s.VIPs) != 1 || s.Pair == nil || len(s.Pair.Peers) != 1 {
 		return false, false
 	}
@@ -217,7 +222,10 @@ func (s standing) well(guard string) (well, holds bool) {
 	holds = v.State == "ACTIVE"
 	well = p.Heard && p.HearsUs && holds == v.Held && (holds || v.State == "BACKUP")
 	if guard == byVotes {
-		well = well && v.Votes != nil && (!holds || v.Votes.Have == 3)
+		well = well && (!holds || len(v.Votes.Votes) == 3)
+		for _, one := range v.Votes.Votes { // no voter has started just now, and gives none
+			well = well && (!holds || one.Counts && one.Why == "" && one.Heard.After(since))
+		}
 	}
 	for _, f := range s.Fences {
 		well = well && f.Phase == "idle"
@@ -235,12 +243,13 @@ func (a *arena) settle(ctx context.Context, probes *testenv.Prober) (was int, er
 		return a.holder(ctx, probes)
 	}
 	var last string
+	since := time.Now()
 	err = until(ctx, patience, func() bool {
 		var holds [2]bool
 		for i := range a.hosts {
 			s, err := a.stands(ctx, i)
 			last = fmt.Sprintf("%s: %+v %v", a.hosts[i].Name, s, err)
-			well, active := s.well(a.guard)
+			well, active := s.well(a.guard, since)
 			if err != nil || !well {
 				return false
 			}

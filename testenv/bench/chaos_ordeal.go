@@ -129,7 +129,7 @@ func (r *ordeal) words() string {
 	fmt.Fprintf(&s, "\n  %s held it\n  %v\n", r.hosts[r.was].Name, r.seen)
 	for i, h := range r.hosts {
 		lines := strings.Split(strings.TrimSpace(r.agents[i].output()), "\n")
-		fmt.Fprintf(&s, "  %s:\n    %s\n", h.Name, strings.Join(lines[max(0, len(lines)-12):], "\n    "))
+		fmt.Fprintf(&s, "  %s:\n    %s\n", h.Name, strings.Join(lines[max(0, len(lines)-40):], "\n    "))
 	}
 	return s.String()
 }
