@@ -165,8 +165,6 @@ func (e *Engine) judge(now time.Time, v *vip, cause uint64) {
 		}
 	case !running && !v.leaving:
 		e.follow(now, v, v.router.Start(now), cause)
-	default:
-		e.withdrawOffer(v)
 	}
 	e.schedule(v)
 }

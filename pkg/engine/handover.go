@@ -192,7 +192,8 @@ func (e *Engine) offerTaken(now time.Time, v *vip, p *peer) {
 }
 
 // offerEnds lets go of a VIP that the peer holds. Otherwise it goes on without the
-// peer: who leaves does so, who was asked serves on.
+// peer: who leaves does so; who was asked, or has no reason to leave any more, serves
+// on. An offer is not taken back before: the peer may be about to open.
 func (e *Engine) offerEnds(now time.Time, v *vip) {
 	o, g, cause := v.offer, v.going, v.record
 	v.offer, v.going, e.pair.stirred = offer{}, nil, true
@@ -201,18 +202,14 @@ func (e *Engine) offerEnds(now time.Time, v *vip) {
 		cause = e.report(now, Record{Type: RecordHandover, Name: v.name, From: e.cfg.Node, To: o.to, Reason: "late", Severity: Warning, Cause: cause, Took: waited,
 			Text: fmt.Sprintf("%s: %s did not take it within %s", v.name, o.to, round(waited))})
 	}
+	if !o.taken && len(v.blockers) == 0 && v.moving == nil {
+		g = nil
+	}
 	if g == nil && v.cfg.Takeover != TakeoverVRRP {
 		// The peer may have taken it, and its word been lost: two must not hold it.
 		g = &going{to: Initialize, reason: string(vrrp.ReasonHandover), text: o.to + " may have taken it"}
 	}
 	if g != nil {
 		e.withdraw(now, v, g.to, g.reason, g.text, max(g.cause, cause))
-	}
-}
-
-// withdrawOffer takes back an offer whose reason is gone: v may stay here.
-func (e *Engine) withdrawOffer(v *vip) {
-	if v.cfg.Takeover == TakeoverVRRP && v.going != nil && !v.offer.taken && len(v.blockers) == 0 && v.moving == nil {
-		v.offer, v.going, e.pair.stirred = offer{}, nil, true
 	}
 }

@@ -173,6 +173,7 @@ func TestMixedChannelFenced(t *testing.T) {
 			f.lb2.start()
 			f.lb2.waitState("web", "BACKUP")
 			f.lb2.eventually(5*time.Second, "to say which version lb1 speaks", func() bool { return strings.Contains(f.lb2.must("status"), "SPEAKS VERSION 1") })
+			f.lb2.follows("web") // who never heard lb1, not even its adverts, fences nobody
 			end(f.lb1)
 			f.takenOver()
 			f.oneAtMost()
