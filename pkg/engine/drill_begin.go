@@ -112,8 +112,8 @@ func (e *Engine) pairUnfit(now time.Time, v *vip, kind DrillKind) string {
 	return ""
 }
 
-// voteless names a voter whose vote v has not, or not for long: it has just started. ""
-// is none.
+// voteless names a voter whose vote v has not, or which does not renew it: it has just
+// started. "" is none.
 func (e *Engine) voteless(now time.Time, v *vip) string {
 	if s := e.votesStatus(now, v); s != nil {
 		for _, vote := range s.Votes {

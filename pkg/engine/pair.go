@@ -66,7 +66,7 @@ type peer struct {
 	knows     *pair.State           // of this host, as far as it has said; nil = nothing
 	gotAt     time.Time             // when it got a word of ours last, as it says
 	gotSent   time.Time             // when we sent that one
-	was       []standing            // how its VIPs stood: when it got that word, and since
+	was       []standing            // how its VIPs stood when we sent that one, and since
 	config    map[string]string
 	drift     []Drift
 }
@@ -310,8 +310,8 @@ func (p *peer) known(vip string) (r pair.VIP, told bool) {
 	return p.knows.VIPs[i], true
 }
 
-// keepStanding notes how the peer's VIPs stand, and forgets what is older than the
-// newest that it knows us to have got.
+// keepStanding notes how the peer's VIPs stand, and forgets what was so before the
+// newest that it knows to be heard here.
 func (p *peer) keepStanding(now time.Time) {
 	for len(p.was) > 1 && !p.was[1].at.After(p.gotSent) {
 		p.was = slices.Delete(p.was, 0, 1)
@@ -322,7 +322,7 @@ func (p *peer) keepStanding(now time.Time) {
 	p.was = append(p.was, standing{now, maps.Clone(p.vips)})
 }
 
-// stood is how the peer's VIPs stood by what it knows us to have got.
+// stood is how the peer's VIPs stood by the newest that it knows to be heard here.
 func (p *peer) stood() map[string]pair.VIP {
 	vips := p.vips
 	for _, s := range p.was {
